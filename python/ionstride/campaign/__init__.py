@@ -1,0 +1,17 @@
+"""Run decks: here, on MPI ranks and threads chosen for the machine."""
+
+from .local import Job, Layout, Outcome, check_lammps, choose_layout, last_restart, run_jobs, write_deck
+from .watch import Watch, read_thermo
+
+__all__ = [
+    "Job",
+    "Layout",
+    "Outcome",
+    "Watch",
+    "check_lammps",
+    "choose_layout",
+    "last_restart",
+    "read_thermo",
+    "run_jobs",
+    "write_deck",
+]

@@ -1,0 +1,161 @@
+"""A running LAMMPS job watched from outside: progress, and whether it has gone bad."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..checks import Array
+from ..geometry import intact, shortest_distances
+from ..records import Polyhedron, Structure
+
+FrameCheck = Callable[[Array, Array], str]
+MAX_FRAMES_A_LOOK = 20
+
+
+@dataclass
+class Watch:
+    """What is looked at in a run.
+
+    Attributes
+    ----------
+    folder : the run's folder.
+    structure : the atoms at the start.
+    polyhedra : what must stay whole.
+    min_intact : the run stops when fewer of the polyhedra are whole over `window` frames; 0 = never.
+    min_distance : the run stops when two atoms come nearer than this part of their kinds' shortest
+        distance at the start; 0 = never.
+    target_K : temperature at the end of the run.
+    window : frames the share of whole polyhedra is taken over.
+    """
+
+    folder: Path
+    structure: Structure
+    polyhedra: list[Polyhedron]
+    min_intact: float
+    min_distance: float
+    target_K: float
+    window: int = 20
+    step: int = 0
+    frames_seen: int = 0
+    _offsets: dict[str, int] = field(default_factory=dict)
+    _recent: deque[float] = field(default_factory=deque)
+    _energy: float | None = None
+    _shortest: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        s = self.structure
+        self._shortest = shortest_distances(s.symbols, s.positions_A, s.cell_A)
+
+    def look(self) -> str:
+        """Read what is new; return why the run must stop, or nothing."""
+        return self._look_at_log() or self._look_at_frames()
+
+    def _new_text(self, path: Path) -> str:
+        """Return the whole lines added since the last look."""
+        begin = self._offsets.get(path.name, 0)
+        with path.open("rb") as stream:
+            stream.seek(begin)
+            data = stream.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offsets[path.name] = begin + len(whole)
+        return whole.decode(errors="replace")
+
+    def _look_at_log(self) -> str:
+        log = self.folder / "log.lammps"
+        if not log.is_file():
+            return ""
+        atoms = len(self.structure.symbols)
+        for line in self._new_text(log).splitlines():
+            row = thermo_row(line)
+            if row is None:
+                continue
+            self.step, temperature, total = int(row[0]), row[2], row[5]
+            if not np.isfinite(temperature) or not np.isfinite(total):
+                return f"temperature or energy is no longer a number at step {self.step}"
+            if self._energy is None:
+                self._energy = total
+            if abs(total - self._energy) > 5.0 * atoms:
+                return (
+                    f"the energy jumped by more than 5 eV/atom at step {self.step}: the potential has left its ground"
+                )
+            if temperature > 3.0 * self.target_K + 1000.0:
+                return f"the temperature reached {temperature:.0f} K at step {self.step} (target {self.target_K:g} K)"
+        return ""
+
+    def _look_at_frames(self) -> str:
+        for path in sorted(self.folder.glob("*.lammpstrj"), key=lambda p: p.name.split(".")[1]):
+            begin = self._offsets.get(path.name, 0)
+            if path.stat().st_size == begin:
+                continue
+            with path.open("rb") as stream:
+                stream.seek(begin)
+                data = stream.read()
+            parts = data.split(b"ITEM: TIMESTEP\n")
+            whole = parts[1:-1]  # the last one may still be growing
+            self._offsets[path.name] = begin + len(data) - len(parts[-1]) - (15 if len(parts) > 1 else 0)
+            skip = max(1, len(whole) // MAX_FRAMES_A_LOOK)
+            for text in whole[::skip]:
+                reason = self._check_frame(text.decode(errors="replace"))
+                if reason:
+                    return reason
+        return ""
+
+    def _check_frame(self, text: str) -> str:
+        lines = text.splitlines()
+        try:
+            step, atoms = int(lines[0]), int(lines[2])
+            cell = _box(lines[4:7])
+            rows = np.array([line.split()[3:6] for line in lines[8 : 8 + atoms]], dtype=np.float64)
+        except (ValueError, IndexError):
+            return ""
+        if rows.shape != (len(self.structure.symbols), 3):
+            return f"atoms were lost at step {step}: {len(rows)} of {len(self.structure.symbols)} are left"
+        self.frames_seen += 1
+        symbols = self.structure.symbols
+        if self.min_distance > 0:
+            for pair, distance in shortest_distances(symbols, rows, cell).items():
+                if distance < self.min_distance * self._shortest.get(pair, 0.0):
+                    return (
+                        f"{pair[0]} and {pair[1]} came within {distance:.2f} Å at step {step} "
+                        f"(shortest at the start {self._shortest[pair]:.2f} Å)"
+                    )
+        if self.min_intact > 0 and self.polyhedra:
+            self._recent.append(float(np.mean(intact(self.polyhedra, symbols, rows, cell))))
+            if len(self._recent) > self.window:
+                self._recent.popleft()
+                share = float(np.mean(self._recent))
+                if share < self.min_intact:
+                    kinds = ", ".join(map(str, self.polyhedra))
+                    return f"the polyhedra fall apart: {kinds} whole in {100 * share:.0f} % of the last frames at step {step}"
+        return ""
+
+
+def thermo_row(line: str) -> list[float] | None:
+    """Return the 14 numbers of a thermo line of our decks, or None for any other line."""
+    words = line.split()
+    if len(words) != 14:
+        return None
+    try:
+        return [float(w) for w in words]
+    except ValueError:
+        return None
+
+
+def read_thermo(log: Path) -> Array:
+    """Return the thermo rows of a log: (rows, 14) step, time, temp, pe, ke, etotal, press, vol, cell."""
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    rows = {int(row[0]): row for line in text.splitlines() if (row := thermo_row(line)) is not None}
+    return np.array([rows[step] for step in sorted(rows)]).reshape(len(rows), 14)
+
+
+def _box(lines: list[str]) -> Array:
+    """Return the (3, 3) cell of BOX BOUNDS lines; those of a triclinic cell are its bounding box."""
+    rows = [[float(v) for v in line.split()] for line in lines]
+    xy, xz, yz = (row[2] if len(row) > 2 else 0.0 for row in rows)
+    lx = rows[0][1] - rows[0][0] - (max(0.0, xy, xz, xy + xz) - min(0.0, xy, xz, xy + xz))
+    ly = rows[1][1] - rows[1][0] - (max(0.0, yz) - min(0.0, yz))
+    lz = rows[2][1] - rows[2][0]
+    return np.array([[lx, 0.0, 0.0], [xy, ly, 0.0], [xz, yz, lz]])

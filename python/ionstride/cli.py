@@ -1,0 +1,150 @@
+"""The command line: every wrong input ends in one sentence and exit code 2."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+from .errors import IonstrideError
+from .settings import STAGES
+
+RUN_EXAMPLES = """\
+examples:
+  ionstride run study.toml                          everything, into <name>-out/
+  ionstride run study.toml --set md.production_ps=50 --set md.temperatures_K=[600,800]
+  ionstride run study.toml --until potential        train, look at potential/quality.json, go on later
+  ionstride run study.toml --from md                redo MD and what follows
+  ionstride run study.toml --dry-run                what would be redone
+  ionstride run --print-defaults > study.toml       all settings, explained
+Run again after a crash or a change: only what changed is redone.
+"""
+ANALYZE_EXAMPLES = """\
+examples:
+  ionstride analyze production.*.lammpstrj --mobile Li --temperature 800 --timestep-ps 0.001 --out a
+  ionstride analyze run1/XDATCAR.gz run2/XDATCAR.gz --mobile Li --temperature 500 --frame-ps 0.1 --out a
+Several files are the parts of one run, in order.
+"""
+DECK_EXAMPLES = """\
+examples:
+  ionstride deck study.toml --model model.pb --out decks     write all runs, start none
+  cd decks/600K_r0 && bash run.sh                            or: sbatch run.sh
+"""
+COMPARE_EXAMPLES = """\
+examples:
+  ionstride compare lgps_dft_frames --calculator chgnet --frames 100
+How soft or hard a calculator's forces are against those of labelled frames: slope and RMSE.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="ionstride",
+        description="From picoseconds of first-principles data to ion diffusion, conductivity and activation energy.",
+    )
+    top.add_argument("--version", action="version", version=f"ionstride {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+
+    run = _command(commands, "run", "run a study from one file, end to end", RUN_EXAMPLES)
+    run.add_argument("study", nargs="?", type=Path, metavar="STUDY.toml", help="the study file")
+    run.add_argument("--out", type=Path, metavar="DIR", help="its folder (default: NAME-out)")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting, e.g. md.replicas=4"
+    )
+    run.add_argument("--from", dest="first", default="", metavar="STAGE", help=f"redo from: {', '.join(STAGES)}")
+    run.add_argument("--until", dest="last", default="", metavar="STAGE", help="stop after a stage")
+    run.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    run.add_argument("--print-defaults", action="store_true", help="print all settings with their meaning, and stop")
+
+    analyze = _command(commands, "analyze", "D and conductivity from trajectories alone", ANALYZE_EXAMPLES)
+    analyze.add_argument("files", nargs="+", type=Path, metavar="FILE", help="LAMMPS dump, XDATCAR, extxyz, .npz, …")
+    analyze.add_argument("--mobile", required=True, metavar="EL", help="the mobile element")
+    analyze.add_argument("--temperature", required=True, type=float, metavar="K")
+    analyze.add_argument("--frame-ps", type=float, metavar="X", help="time between frames, where the file does not say")
+    analyze.add_argument("--timestep-ps", type=float, metavar="X", help="time of one MD step (LAMMPS dumps)")
+    analyze.add_argument("--topology", type=Path, metavar="FILE", help="for formats without elements (DCD, XTC)")
+    analyze.add_argument("--types", metavar="Li,P,S", help="elements of LAMMPS types 1, 2, … where the dump has none")
+    analyze.add_argument("--charge", type=float, default=1.0, metavar="E", help="charge of the ion (default 1)")
+    analyze.add_argument("--drift", choices=("framework", "all", "none"), default="framework")
+    analyze.add_argument("--unwrap", choices=("auto", "minimum-image", "given"), default="auto")
+    analyze.add_argument("--fit-ps", metavar="A:B", help="first and last lag of the fit (default: found)")
+    analyze.add_argument("--start", type=int, metavar="N", help="first frame")
+    analyze.add_argument("--stop", type=int, metavar="N", help="frame to stop before")
+    analyze.add_argument("--stride", type=int, default=1, metavar="N", help="every Nth frame")
+    analyze.add_argument("--threads", type=int, default=0, metavar="N", help="0 = all cores")
+    analyze.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    deck = _command(commands, "deck", "write LAMMPS decks without running them", DECK_EXAMPLES)
+    deck.add_argument("study", type=Path, metavar="STUDY.toml")
+    deck.add_argument(
+        "--model", type=Path, metavar="FILE", help="frozen potential (default: the study's potential.model)"
+    )
+    deck.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    deck.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    compare = _command(commands, "compare", "a calculator's forces against labelled frames", COMPARE_EXAMPLES)
+    compare.add_argument("files", nargs="+", type=Path, metavar="FRAMES", help="DeePMD npy folder, extxyz, .npz")
+    compare.add_argument("--calculator", default="chgnet", metavar="NAME", help="'chgnet' or 'module:function'")
+    compare.add_argument("--frames", type=int, default=100, metavar="N", help="frames used, evenly chosen")
+
+    _command(commands, "doctor", "what is installed, what runs, what is missing", "")
+    return top
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, examples: str
+) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return 0, 2 for an error of input, 130 when interrupted.
+
+    Parameters
+    ----------
+    argv : arguments without the program's name; those of the process by default.
+    """
+    top = parser()
+    args = top.parse_args(argv)
+    if args.command is None:
+        top.print_help()
+        return 2
+    try:
+        return _dispatch(args)
+    except IonstrideError as error:
+        print(f"ionstride: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ionstride: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno is None:
+            raise
+        what = f" '{error.filename}'" if error.filename else ""
+        print(f"ionstride: {error.strerror}{what}; finished stages are kept", file=sys.stderr)
+        return 2
+
+
+def _dispatch(args: argparse.Namespace) -> int:
+    from . import commands
+
+    if args.command == "run":
+        return commands.run(args)
+    if args.command == "analyze":
+        return commands.analyze(args)
+    if args.command == "deck":
+        return commands.deck(args)
+    if args.command == "compare":
+        return commands.compare(args)
+    from .doctor import doctor
+
+    return doctor()

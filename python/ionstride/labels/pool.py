@@ -1,0 +1,253 @@
+"""Labels from a calculator: in parallel processes, each kept on disk as soon as it is made."""
+
+import contextlib
+import hashlib
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checks import Array
+from ..errors import InputError, ToolError
+from ..records import LabelledFrames, Structure
+from .calculators import calculator_identity, calculator_note
+
+Label = dict[str, Array]
+
+
+def label(
+    structures: Sequence[Structure],
+    calculator: str,
+    *,
+    cache: Path,
+    workers: int = 0,
+    seed: int = 0,
+    group: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    threads_per_worker: int = 1,
+) -> LabelledFrames:
+    """Label structures with a calculator.
+
+    Each label is kept in `cache` under the SHA-256 of calculator, elements, positions and cell: a label once made is
+    not made again, and a crash loses at most the cells in hand.  The labels do not depend on the number of workers.
+    A cell whose label fails is left out with a warning.
+
+    Parameters
+    ----------
+    structures : F cells of the same atoms in the same order.
+    calculator : 'chgnet' or 'module:function' returning an ASE calculator.
+    cache : folder of the labels.
+    workers : processes; 0 = as many as there are cores.
+    seed : for calculators that draw random numbers.
+    group : group of these frames.
+    progress : called with (labels there, labels wanted), from this thread.
+    threads_per_worker : threads of one process; one is fastest for small cells, and the same on every machine.
+
+    Returns
+    -------
+    Frames in the order of `structures`; `frame_number` is the place there.
+
+    Raises
+    ------
+    InputError
+        If the structures differ in their atoms, or the calculator cannot be started.
+    MissingToolError
+        If the calculator is not installed.
+    ToolError
+        If every label fails.
+    """
+    if not structures:
+        raise InputError("no structures to label, wanted at least one")
+    for number, structure in enumerate(structures):
+        if structure.symbols != structures[0].symbols:
+            raise InputError(f"structure {number} has other atoms, or another order, than the first: label them apart")
+    identity = calculator_identity(calculator)
+    cache.mkdir(parents=True, exist_ok=True)
+    files = [cache / f"{_key(identity, structure)}.npz" for structure in structures]
+    labels: dict[int, Label] = {}
+    for number, file in enumerate(files):
+        kept = _load(file)
+        if kept is not None:
+            labels[number] = kept
+    missing = [number for number in range(len(structures)) if number not in labels]
+    if progress is not None:
+        progress(len(labels), len(structures))
+    failures: dict[int, str] = {}
+    if missing:
+        count = min(workers if workers > 0 else _cores(), len(missing))
+        pool = _Pool(calculator, threads_per_worker, seed, count)
+        try:
+            for number, kind, answer in pool.run({n: structures[n] for n in missing}):
+                if kind == "done":
+                    _save(files[number], answer)
+                    labels[number] = answer
+                else:
+                    failures[number] = answer
+                if progress is not None:
+                    progress(len(labels), len(structures))
+        finally:
+            pool.close()
+    return _frames(structures, labels, failures, calculator, group)
+
+
+def _frames(
+    structures: Sequence[Structure], labels: dict[int, Label], failures: dict[int, str], calculator: str, group: int
+) -> LabelledFrames:
+    if failures:
+        first = min(failures)
+        text = f"{len(failures)} of {len(structures)} labels failed; structure {first}: {failures[first]}"
+        if not labels:
+            raise ToolError(f"calculator '{calculator}': {text}")
+        listed = ", ".join(map(str, sorted(failures)))
+        warnings.warn(f"{text}; left out: {listed}", stacklevel=3)
+    order = sorted(labels)
+    virials = [labels[n]["virial_eV"] for n in order if "virial_eV" in labels[n]]
+    return LabelledFrames(
+        symbols=structures[0].symbols,
+        positions_A=np.stack([structures[n].positions_A for n in order]),
+        cell_A=np.stack([structures[n].cell_A for n in order]),
+        energy_eV=np.array([float(labels[n]["energy_eV"]) for n in order]),
+        force_eV_A=np.stack([labels[n]["force_eV_A"] for n in order]),
+        virial_eV=np.stack(virials) if len(virials) == len(order) else None,
+        group=np.full(len(order), group, dtype=np.int64),
+        frame_number=np.array(order, dtype=np.int64),
+        method=calculator_note(calculator),
+    )
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def _key(identity: str, structure: Structure) -> str:
+    content = hashlib.sha256()
+    content.update(f"1\n{identity}\n{' '.join(structure.symbols)}\n".encode())
+    content.update(np.ascontiguousarray(structure.positions_A, dtype="<f8").tobytes())
+    content.update(np.ascontiguousarray(structure.cell_A, dtype="<f8").tobytes())
+    return content.hexdigest()
+
+
+def _load(file: Path) -> Label | None:
+    """Return a kept label; a damaged file counts as none and is made again."""
+    if not file.is_file():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            found = {name: np.asarray(archive[name]) for name in archive.files}
+    except Exception:  # zipfile, zlib and NumPy each raise their own
+        return None
+    return found if {"energy_eV", "force_eV_A"} <= found.keys() else None
+
+
+def _save(file: Path, found: Label) -> None:
+    temporary = file.with_name(f".{file.stem}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            np.savez(stream, **found)  # type: ignore[arg-type]
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _Pool:
+    """Worker processes, each fed by one thread; the threads hand their answers to the caller's thread."""
+
+    def __init__(self, calculator: str, threads: int, seed: int, count: int) -> None:
+        self._start = (calculator, threads, seed, os.getpid())
+        self._threads = max(1, threads)
+        self._count = count
+        self._work: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[int, str, Any]] = queue.SimpleQueue()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def run(self, cells: dict[int, Structure]) -> Any:
+        """Yield (number, 'done' or 'failed', label or reason) as they come."""
+        for number in cells:
+            self._work.put(number)
+        for _ in range(self._count):
+            threading.Thread(target=self._feed, args=(cells,), daemon=True).start()
+        for _ in range(len(cells)):
+            number, kind, answer = self._answers.get()
+            if kind == "no calculator":
+                raise InputError(answer)
+            yield number, kind, answer
+
+    def close(self) -> None:
+        """End all workers, at once."""
+        with self._lock:
+            self._closed = True
+            processes = list(self._processes)
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+
+    def _spawn(self) -> subprocess.Popen[bytes] | None:
+        environment = dict(os.environ)
+        # The worker finds what this process finds, this package and the user's module among it.
+        here = str(Path(__file__).resolve().parents[2])
+        environment["PYTHONPATH"] = os.pathsep.join([here, *(p or str(Path.cwd()) for p in sys.path)])
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            environment[name] = str(self._threads)
+        with self._lock:
+            if self._closed:
+                return None
+            process = subprocess.Popen(
+                [sys.executable, "-m", "ionstride.labels.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            )
+            self._processes.append(process)
+        return process
+
+    def _feed(self, cells: dict[int, Structure]) -> None:
+        process: subprocess.Popen[bytes] | None = None
+        while not self._closed:
+            try:
+                number = self._work.get_nowait()
+            except queue.Empty:
+                break
+            try:
+                if process is None:
+                    process = self._spawn()
+                    if process is None:
+                        break
+                    kind, answer = _ask(process, self._start)
+                    if kind == "no calculator":
+                        self._answers.put((number, kind, answer))
+                        break
+                cell = cells[number]
+                kind, answer = _ask(process, (cell.symbols, np.array(cell.positions_A), np.array(cell.cell_A)))
+            except (OSError, EOFError, pickle.UnpicklingError, ValueError):
+                kind, answer, process = "failed", "the labelling process died", None
+            self._answers.put((number, kind, answer))
+        if process is not None and process.stdin is not None and not self._closed:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+
+
+def _ask(process: subprocess.Popen[bytes], message: Any) -> tuple[str, Any]:
+    assert process.stdin is not None and process.stdout is not None
+    pickle.dump(message, process.stdin)
+    process.stdin.flush()
+    kind, answer = pickle.load(process.stdout)
+    return kind, answer

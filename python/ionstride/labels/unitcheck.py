@@ -1,0 +1,221 @@
+"""A check that labelled frames have the units they should: Å, eV, eV/Å.
+
+Three questions, of which two need no knowledge of the material.  Are atoms as far apart as atoms are?  Does the energy
+change by the work of the forces between frames that are near each other?  Do the atoms vibrate as at some temperature?
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import Array
+from ..errors import InputError
+from ..geometry import shortest_distances
+from ..records import IntArray, LabelledFrames
+from ..units import KB_EV_K
+
+BOND_RATIO = (0.55, 1.40)
+"""Shortest distance of all over the sum of covalent radii: 0.77 to 0.87 in the sets tried; CsI 1.03, Li metal 1.18."""
+
+BOHR_A = 0.529177
+FORCE_STD_EV_A = (0.01, 30.0)
+MOST_K = 8000.0
+
+CLOSE_RMS_A = 0.15
+CLOSE_RATIO = (0.65, 1.5)
+"""Sets tried: 0.88 to 1.15, the latter with strain and no virial.  The smallest mistake of units is 1/0.53 = 1.89."""
+
+FAR_RATIO = (0.25, 4.0)
+NEAREST_PAIRS = 60
+PAIR_WORK = 6_000_000
+"""Frames of a group compared each with each are so many that frames² × atoms stays below this."""
+
+_FACTORS = {
+    "energies in Ry": 1 / 13.605693,
+    "energies in Ha": 1 / 27.211386,
+    "energies in kcal/mol": 23.060548,
+    "energies in kJ/mol": 96.485332,
+    "energies in meV": 1000.0,
+    "forces in Ry/Bohr": 25.711043,
+    "forces in Ha/Bohr": 51.422067,
+    "forces in kcal/mol/Å": 1 / 23.060548,
+    "forces in kJ/mol/Å": 1 / 96.485332,
+    "forces in meV/Å": 1 / 1000.0,
+    "energies in Ry and forces in Ry/Bohr (or positions in Bohr)": 1 / BOHR_A,
+}
+
+
+def check_units(frames: LabelledFrames) -> dict[str, Any]:
+    r"""Check that positions are in Å, energies in eV for the whole cell and forces in eV/Å.
+
+    Between two frames of a run near each other :math:`\Delta E = -\frac12 (F_1 + F_2)\cdot\Delta x - \frac12 (W_1 +
+    W_2):\varepsilon` to third order, with W the virial, if there is one, and ε the strain from one cell to the other.
+    Pairs closer than 0.15 Å (rms) must follow it within 0.65 to 1.5; where the nearest are farther
+    apart, to a factor of four.
+
+    Parameters
+    ----------
+    frames : the set; each group is checked by itself.
+
+    Returns
+    -------
+    ``shortest_A``, ``force_std_eV_A``, and for each group in ``groups`` its ``pairs``, their largest ``rms_A``, the
+    ``slope`` of ΔE against the work (close pairs only), the ``ratio`` of their spreads, ``correlation``,
+    ``vibration_K``; what could not be checked is in ``unchecked``, in words.
+
+    Raises
+    ------
+    InputError
+        If a check fails; the factor and the likely unit are named.
+    """
+    unchecked: list[str] = []
+    shortest = _check_distances(frames)
+    force_std = float(frames.force_eV_A.std())
+    if not FORCE_STD_EV_A[0] <= force_std <= FORCE_STD_EV_A[1] and force_std > 0.0 and len(frames) > 1:
+        raise InputError(
+            f"forces have a standard deviation of {force_std:.3g}, wanted {FORCE_STD_EV_A[0]} to {FORCE_STD_EV_A[1]} "
+            "eV/Å; give forces in eV/Å"
+        )
+    groups: dict[int, dict[str, Any]] = {}
+    for group in np.unique(frames.group):
+        index = np.flatnonzero(frames.group == group)
+        found = _check_work(frames, index, int(group), unchecked)
+        found["vibration_K"] = _check_vibration(frames, index, int(group), unchecked)
+        groups[int(group)] = found
+    return {"shortest_A": shortest, "force_std_eV_A": force_std, "groups": groups, "unchecked": unchecked}
+
+
+def _check_distances(frames: LabelledFrames) -> dict[str, float]:
+    from ase.data import atomic_numbers, covalent_radii
+
+    chosen = np.unique(np.linspace(0, len(frames) - 1, min(60, len(frames))).round().astype(int))
+    shortest = shortest_distances(frames.symbols, frames.positions_A[chosen], frames.cell_A[chosen])
+    radius = {s: float(covalent_radii[atomic_numbers[s]]) for s in set(frames.symbols)}
+    ratios = {(a, b): d / (radius[a] + radius[b]) for (a, b), d in shortest.items()}
+    nearest = min(ratios, key=lambda pair: ratios[pair])
+    a, b = nearest
+    if not BOND_RATIO[0] <= ratios[nearest] <= BOND_RATIO[1]:
+        in_bohr = BOND_RATIO[1] < ratios[nearest] and ratios[nearest] * BOHR_A >= BOND_RATIO[0]
+        guess = "; they look as if given in Bohr" if in_bohr else ""
+        raise InputError(
+            f"the shortest distances of the frames are {ratios[nearest]:.2f} of a bond "
+            f"({a}-{b} {shortest[nearest]:.3f}), wanted {BOND_RATIO[0]} to {BOND_RATIO[1]}{guess}; give positions and cells in Å"
+        )
+    return {f"{a}-{b}": distance for (a, b), distance in shortest.items()}
+
+
+def _fractions(frames: LabelledFrames, index: IntArray) -> Array:
+    fractions: Array = frames.positions_A[index] @ np.linalg.inv(frames.cell_A[index])
+    return fractions
+
+
+def _candidate_pairs(count: int, atoms: int) -> tuple[IntArray, IntArray]:
+    """Return pairs of frames worth a look: neighbours in time, and all pairs of an even choice."""
+    most = max(8, min(count, int(np.sqrt(PAIR_WORK / atoms))))
+    chosen = np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))
+    i, j = np.triu_indices(len(chosen), 1)
+    first, second = [chosen[i]], [chosen[j]]
+    if len(chosen) < count:
+        first.append(np.arange(count - 1))
+        second.append(np.arange(1, count))
+    pairs = np.unique(np.stack([np.concatenate(first), np.concatenate(second)]), axis=1)
+    return pairs[0], pairs[1]
+
+
+def _check_work(frames: LabelledFrames, index: IntArray, group: int, unchecked: list[str]) -> dict[str, Any]:
+    first, second = _candidate_pairs(len(index), len(frames.symbols))
+    if len(first) < 10:
+        unchecked.append(f"group {group}: energies against forces ({len(index)} frames are too few)")
+        return {"pairs": len(first)}
+    fractions = _fractions(frames, index)
+    rms = np.concatenate([_step(frames, index, fractions, a, b)[1] for a, b in _chunks(first, second)])
+    order = np.argsort(rms, kind="stable")
+    close = order[: max(NEAREST_PAIRS, min(1000, int((rms < CLOSE_RMS_A).sum())))]
+    is_close = int((rms[close] < CLOSE_RMS_A).sum()) >= 10
+    if is_close:
+        close = close[rms[close] < CLOSE_RMS_A]
+    a, b = first[close], second[close]
+    work = _work(frames, index, fractions, a, b)
+    change = frames.energy_eV[index[b]] - frames.energy_eV[index[a]]
+    found: dict[str, Any] = {"pairs": len(close), "rms_A": float(rms[close].max())}
+    if not (work**2).sum() > 0.0 or not (change**2).sum() > 0.0:
+        unchecked.append(f"group {group}: energies against forces (nothing changes between the frames)")
+        return found
+    correlation = float((work * change).sum() / np.sqrt((work**2).sum() * (change**2).sum()))
+    ratio = float(np.sqrt((change**2).sum() / (work**2).sum()) * np.sign(correlation))
+    found |= {"correlation": correlation, "ratio": ratio}
+    if is_close:
+        found["slope"] = float((work * change).sum() / (work**2).sum())
+    strong = abs(correlation) > (0.8 if is_close else 0.5)
+    limits = CLOSE_RATIO if is_close else FAR_RATIO
+    if not strong:
+        unchecked.append(
+            f"group {group}: energies against forces (the nearest frames are {rms[close].max():.2f} Å apart and the "
+            f"two correlate by {correlation:.2f} only)"
+        )
+    elif not limits[0] <= ratio <= limits[1]:
+        raise InputError(
+            f"group {group} of the frames: the energy changes by {ratio:.3g} times the work of the forces between "
+            f"frames near each other, wanted 1; {_guess(ratio, len(frames.symbols))}; give eV for the whole cell, eV/Å and Å"
+        )
+    return found
+
+
+def _chunks(first: IntArray, second: IntArray, size: int = 2000) -> list[tuple[IntArray, IntArray]]:
+    return [(first[k : k + size], second[k : k + size]) for k in range(0, len(first), size)]
+
+
+def _step(
+    frames: LabelledFrames, index: IntArray, fractions: Array, first: IntArray, second: IntArray
+) -> tuple[Array, Array]:
+    """Return the displacement of every atom (P, N, 3) in the mean cell, strain taken off, and its rms (P)."""
+    step = fractions[second] - fractions[first]
+    step -= np.rint(step)
+    step = step @ (0.5 * (frames.cell_A[index[first]] + frames.cell_A[index[second]]))
+    return step, np.sqrt((step**2).sum(axis=-1).mean(axis=-1))
+
+
+def _work(frames: LabelledFrames, index: IntArray, fractions: Array, first: IntArray, second: IntArray) -> Array:
+    """Return the energy change (P) that forces, and virials if any, ask for."""
+    step, _ = _step(frames, index, fractions, first, second)
+    a, b = index[first], index[second]
+    work: Array = -0.5 * ((frames.force_eV_A[a] + frames.force_eV_A[b]) * step).sum(axis=(1, 2))
+    if frames.virial_eV is not None:
+        mean = 0.5 * (frames.cell_A[a] + frames.cell_A[b])
+        strain = np.linalg.solve(mean, frames.cell_A[b] - frames.cell_A[a])
+        work -= 0.5 * ((frames.virial_eV[a] + frames.virial_eV[b]) * strain).sum(axis=(1, 2))
+    return work
+
+
+def _guess(ratio: float, atoms: int) -> str:
+    if ratio < 0.0:
+        return "the forces have the wrong sign: these are gradients of the energy"
+    factors = {**_FACTORS, "energies per atom": 1 / atoms}
+    miss = {name: abs(np.log(ratio / factor)) for name, factor in factors.items()}
+    near = sorted((name for name in miss if miss[name] < np.log(1.5)), key=lambda name: miss[name])
+    return f"it looks like {' or '.join(near[:2])}" if near else "energies and forces have different units"
+
+
+def _check_vibration(frames: LabelledFrames, index: IntArray, group: int, unchecked: list[str]) -> float | None:
+    r"""Return the temperature :math:`-\langle F\cdot u\rangle / 3k` of the atoms that stay about their places."""
+    if len(index) < 10:
+        unchecked.append(f"group {group}: size of the vibrations ({len(index)} frames are too few)")
+        return None
+    fractions = _fractions(frames, index)
+    moved = fractions - fractions[0]
+    moved -= np.rint(moved)
+    moved -= moved.mean(axis=1, keepdims=True)
+    moved -= moved.mean(axis=0)
+    u = moved @ frames.cell_A[index]
+    bound: npt.NDArray[np.bool_] = np.sqrt((u**2).sum(axis=-1).mean(axis=0)) < 0.5
+    if bound.sum() < 3:
+        unchecked.append(f"group {group}: size of the vibrations (all atoms leave their places)")
+        return None
+    kelvin = float(-(u * frames.force_eV_A[index])[:, bound].sum(axis=-1).mean() / (3.0 * KB_EV_K))
+    if kelvin > MOST_K:
+        raise InputError(
+            f"group {group} of the frames: the atoms vibrate as at {kelvin:.0f} K, wanted less than {MOST_K:g} K; "
+            "the forces look too large by a unit (kcal/mol/Å, meV/Å?): give eV and eV/Å"
+        )
+    return kelvin

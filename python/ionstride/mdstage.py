@@ -1,0 +1,264 @@
+"""The md stage: one LAMMPS run for each temperature and replica, the mean cell first if wanted."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _kernels
+from .campaign import Job, Outcome, Watch, check_lammps, choose_layout, read_thermo, run_jobs
+from .checks import Array
+from .deck import Phase, cell_phases, check_md, lmp_command, production_phases, render_deck
+from .deck.render import to_lammps_frame
+from .errors import PhysicsError
+from .geometry import intact_frames
+from .process import find_mpirun
+from .records import Polyhedron, RunDeck, Structure
+from .runrecord import write_json
+from .settings import MdSettings, Study
+from .structure import make_supercell
+from .ui import Screen
+
+Run = tuple[str, float, int, Structure, list[Phase]]
+
+
+def element_order(structure: Structure) -> tuple[str, ...]:
+    """Return the elements of a structure in the order of their first atoms: the LAMMPS types."""
+    return tuple(dict.fromkeys(structure.symbols))
+
+
+def velocity_seed(study: Study, temperature_K: float, replica: int, what: int = 0) -> int:
+    """Return the seed of a run's velocities: its own for each temperature, replica and kind of run."""
+    words = [study.seed, round(1000 * temperature_K), replica, what]
+    return int(np.random.SeedSequence(words).generate_state(1)[0] % 2_000_000_000) + 1
+
+
+def planned_runs(study: Study, structure: Structure, cells: dict[float, Array] | None = None) -> list[Run]:
+    """Return the production runs of a study.
+
+    Parameters
+    ----------
+    study : settings.
+    structure : the study's structure; repeated by ``md.supercell``.
+    cells : temperature → mean (3, 3) cell in LAMMPS's frame, where it was found by NPT.
+
+    Returns
+    -------
+    A list of (id, temperature, replica, structure, phases).
+    """
+    check_md(study.md)
+    base = repeat(structure, study.md)
+    runs: list[Run] = []
+    for temperature in study.md.temperatures_K:
+        here = base if not cells else strained(base, cells[temperature])
+        for replica in range(study.md.replicas):
+            phases = production_phases(study.md, temperature)
+            runs.append((f"{temperature:g}K_r{replica}", temperature, replica, here, phases))
+    return runs
+
+
+def repeat(structure: Structure, md: MdSettings) -> Structure:
+    """Return the structure repeated by ``md.supercell``."""
+    repeats = md.supercell
+    if tuple(repeats) == (1, 1, 1):
+        return structure
+    return make_supercell(structure, (repeats[0], repeats[1], repeats[2]))
+
+
+def strained(structure: Structure, cell_A: Array) -> Structure:
+    """Return the structure with the same fractional coordinates in another (3, 3) cell."""
+    fractional = np.linalg.solve(structure.cell_A.T, structure.positions_A.T).T
+    return Structure(structure.symbols, fractional @ cell_A, cell_A)
+
+
+def study_deck(
+    study: Study,
+    run: Run,
+    model: Path,
+    *,
+    ranks: int,
+    threads: int,
+    restart: tuple[str, int] | None = None,
+    what: int = 0,
+) -> RunDeck:
+    """Render the deck of one run of a study."""
+    id, temperature, replica, structure, phases = run
+    return render_deck(
+        structure, study.md, phases, id=id, title=f"{study.name}: {id}", model=str(model),
+        elements=element_order(structure), seed=velocity_seed(study, temperature, replica, what),
+        ranks=ranks, threads=threads, restart=restart,
+    )  # fmt: skip
+
+
+def make_md(
+    study: Study,
+    structure: Structure,
+    polyhedra: list[Polyhedron],
+    model: Path,
+    folder: Path,
+    *,
+    cores: int,
+    screen: Screen,
+) -> list[str]:
+    """Run all MD of a study; returns the names of the outputs in `folder`.
+
+    Raises
+    ------
+    PhysicsError
+        If every run went bad; the reasons are told.
+    """
+    md = study.md
+    check_md(md)
+    lmp = str(check_lammps(md.lmp, folder, max(md.ranks, md.gpus)))
+    cells, strains = None, {}
+    if md.cell == "npt":
+        cells, strains = _find_cells(study, structure, polyhedra, model, folder, lmp, cores, screen)
+    runs = planned_runs(study, structure, cells)
+    outcomes = _run_all(study, runs, polyhedra, model, folder, lmp, cores, screen, 0)
+    rows = [
+        _describe(study, run, outcome, polyhedra, folder, strains.get(run[1]))
+        for run, outcome in zip(runs, outcomes, strict=True)
+    ]
+    bad = [f"{row['id']}: {row['ended']}" for row in rows if row["ended"] != "complete"]
+    for sentence in bad:
+        screen.warn(f"MD stopped, {sentence}")
+    if len(bad) == len(rows):
+        raise PhysicsError(
+            "no MD run stayed in order (" + "; ".join(bad) + "); the potential needs more or other reference frames, "
+            "or the temperatures are too high for it"
+        )
+    write_json(folder / "md.json", {"runs": rows, "timestep_fs": md.timestep_fs, "elements": element_order(structure)})
+    dumps = [str(p.relative_to(folder)) for row in rows for p in production_files(folder / row["id"])]
+    return ["md.json", *dumps]
+
+
+def production_files(run: Path) -> list[Path]:
+    """Return the production dumps of a run in order."""
+    return sorted(run.glob("production.*.lammpstrj"))
+
+
+def _run_all(
+    study: Study,
+    runs: list[Run],
+    polyhedra: list[Polyhedron],
+    model: Path,
+    folder: Path,
+    lmp: str,
+    cores: int,
+    screen: Screen,
+    what: int,
+) -> list[Outcome]:
+    md = study.md
+    layout = choose_layout(
+        cores, len(runs), ranks=md.ranks, threads=md.threads, gpus=md.gpus, deterministic=study.deterministic
+    )
+    mpirun = find_mpirun(layout.ranks)
+    frames_2ps = max(5, round(2.0 / md.frame_ps))
+
+    def job(run: Run) -> Job:
+        id, temperature, _, structure, phases = run
+        place = folder / id
+        return Job(
+            place,
+            lambda restart: study_deck(
+                study, run, model, ranks=layout.ranks, threads=layout.threads, restart=restart, what=what
+            ),
+            phases[-1].stop,
+            lambda: Watch(place, structure, polyhedra, md.min_intact, md.min_distance, temperature, frames_2ps),
+        )
+
+    def progress(state: dict[str, tuple[int, int]]) -> None:
+        for id, (step, stop) in state.items():
+            if step > 0:
+                screen.news(id, step, stop)
+
+    return run_jobs(
+        [job(run) for run in runs], layout, lambda ranks: lmp_command(md, ranks, lmp, mpirun), gpus=md.gpus,
+        deterministic=study.deterministic, progress=progress,
+    )  # fmt: skip
+
+
+def _find_cells(
+    study: Study,
+    structure: Structure,
+    polyhedra: list[Polyhedron],
+    model: Path,
+    folder: Path,
+    lmp: str,
+    cores: int,
+    screen: Screen,
+) -> tuple[dict[float, Array], dict[float, list[float]]]:
+    """Return temperature → mean cell (LAMMPS frame) and → strain (xx, yy, zz, yz, xz, xy) against the given one."""
+    base = repeat(structure, study.md)
+    runs: list[Run] = [(f"{t:g}K_cell", t, 0, base, cell_phases(study.md, t)) for t in study.md.temperatures_K]
+    outcomes = _run_all(study, runs, polyhedra, model, folder, lmp, cores, screen, 1)
+    cells: dict[float, Array] = {}
+    strains: dict[float, list[float]] = {}
+    given = to_lammps_frame(base.cell_A)
+    for (id, temperature, _, _, phases), outcome in zip(runs, outcomes, strict=True):
+        if outcome.ended != "complete":
+            raise PhysicsError(
+                f"the NPT run that should find the cell at {temperature:g} K stopped: {outcome.ended}; use md.cell = "
+                '"given", or train on strained frames with virials'
+            )
+        thermo = read_thermo(folder / id / "log.lammps")
+        second_half = thermo[thermo[:, 0] >= (phases[-1].start + phases[-1].stop) / 2]
+        lx, ly, lz, xy, xz, yz = second_half[:, 8:14].mean(axis=0)
+        mean = np.array([[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]])
+        deformation = np.linalg.solve(given, mean) - np.eye(3)
+        e = (deformation + deformation.T) / 2
+        cells[temperature] = mean
+        strains[temperature] = [float(e[i, j]) for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]
+        change = 100 * (np.linalg.det(mean) / np.linalg.det(given) - 1)
+        screen.say(f"           cell at {temperature:g} K: volume {change:+.2f} % against the given one")
+    return cells, strains
+
+
+def _describe(
+    study: Study, run: Run, outcome: Outcome, polyhedra: list[Polyhedron], folder: Path, strain: list[float] | None
+) -> dict[str, Any]:
+    """Return one run's row of md.json: health and speed."""
+    id, temperature, replica, structure, phases = run
+    production = phases[-1]
+    thermo = read_thermo(folder / id / "log.lammps")
+    for earlier in sorted((folder / id).glob("log.*.before")):
+        thermo = np.concatenate([read_thermo(earlier), thermo])
+    thermo = thermo[np.unique(thermo[:, 0], return_index=True)[1]] if len(thermo) else thermo
+    steady = thermo[thermo[:, 0] >= production.start]
+    atoms = len(structure.symbols)
+    drift = None
+    if len(steady) > 2:
+        drift = float(1000 * np.polyfit(steady[:, 1], steady[:, 5], 1)[0] / atoms)
+    return {
+        "id": id,
+        "temperature_K": temperature,
+        "replica": replica,
+        "atoms": atoms,
+        "production_ps": (min(outcome.steps, production.stop) - production.start) * study.md.timestep_fs / 1000,
+        "timestep_fs": study.md.timestep_fs,
+        "ensemble": study.md.ensemble,
+        "mean_temperature_K": float(steady[:, 2].mean()) if len(steady) else None,
+        "energy_drift_meV_atom_ps": drift,
+        "intact": _intact_share(folder / id, structure, polyhedra),
+        "atom_steps_per_s": round(atoms * outcome.steps / outcome.wall_s, 1) if outcome.wall_s > 0 else None,
+        "wall_s": outcome.wall_s,
+        "strain": strain,
+        "ended": outcome.ended,
+        "thermo": {
+            "time_ps": np.round(thermo[:: max(1, len(thermo) // 300), 1], 4).tolist(),
+            "temperature_K": np.round(thermo[:: max(1, len(thermo) // 300), 2], 2).tolist(),
+            "potential_eV_atom": np.round(thermo[:: max(1, len(thermo) // 300), 3] / atoms, 6).tolist(),
+        },
+    }
+
+
+def _intact_share(place: Path, structure: Structure, polyhedra: list[Polyhedron]) -> dict[str, float]:
+    """Return, for each kind of polyhedron, the part of the production frames in which all are whole."""
+    whole = []
+    for path in production_files(place):
+        dump = _kernels.read_dump(str(path))
+        whole.append(intact_frames(polyhedra, structure.symbols, dump["positions_A"], dump["cell_A"]))
+    if not whole:
+        return {}
+    share = np.concatenate(whole).mean(axis=0)
+    return {str(p): float(s) for p, s in zip(polyhedra, share, strict=True)}

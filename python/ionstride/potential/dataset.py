@@ -1,0 +1,126 @@
+"""Labelled frames → DeePMD data folders, split so that no near neighbour in time leaks."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from ..records import LabelledFrames
+from ..runrecord import scratch
+
+BLOCKS_PER_RUN = 20
+MIN_RUNS_TO_SPLIT_BY_RUN = 10
+
+
+def split_frames(frames: LabelledFrames, valid_fraction: float, seed: int) -> tuple[npt.NDArray[np.bool_], str]:
+    """Choose held-out frames: whole runs where there are many, else blocks of frame number.
+
+    Frames of one run that follow one another are nearly copies; drawn at random they would let the
+    training set tell the answers of the test.
+
+    Parameters
+    ----------
+    frames : F labelled frames.
+    valid_fraction : part to hold out, 0 < fraction < 0.5.
+    seed : of the choice.
+
+    Returns
+    -------
+    held_out : (F) mask.
+    rule : how it was split, in words.
+    """
+    if not 0.0 < valid_fraction < 0.5:
+        raise InputError(f"potential.valid_fraction = {valid_fraction}, wanted between 0 and 0.5")
+    if len(frames) < 4:
+        raise InputError(f"{len(frames)} labelled frame(s) cannot be split; give at least 4")
+    rng = np.random.default_rng(seed)
+    runs = np.unique(frames.group)
+    held_out = np.zeros(len(frames), dtype=bool)
+    if len(runs) >= MIN_RUNS_TO_SPLIT_BY_RUN:
+        chosen = _choose(len(runs), valid_fraction, rng)
+        held_out = np.isin(frames.group, runs[chosen])
+        return held_out, f"{chosen.size} of {len(runs)} runs held out"
+    n_blocks = 0
+    for run in runs:
+        members = np.flatnonzero(frames.group == run)
+        members = members[np.argsort(frames.frame_number[members], kind="stable")]
+        blocks = np.array_split(members, min(BLOCKS_PER_RUN, len(members)))
+        for block in _choose(len(blocks), valid_fraction, rng):
+            held_out[blocks[block]] = True
+            n_blocks += 1
+    if not held_out.any():
+        held_out[-1] = True
+    return held_out, f"{n_blocks} blocks of consecutive frame numbers held out ({len(runs)} run(s))"
+
+
+def _choose(n: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return round(fraction·n) of n, evenly spread from a random phase."""
+    count = round(fraction * n)
+    if count == 0:
+        return np.zeros(0, dtype=np.int64)
+    return (np.floor((np.arange(count) + rng.random()) * n / count)).astype(np.int64)
+
+
+def write_dataset(frames: LabelledFrames, type_map: tuple[str, ...], folder: Path) -> Path:
+    """Write frames as one DeePMD npy system, whole or not at all.
+
+    Parameters
+    ----------
+    frames : labelled frames.
+    type_map : element names in the model's order; written beside the data.
+    folder : the system's folder; replaced.
+
+    Raises
+    ------
+    InputError
+        If an element is not in `type_map`.
+    """
+    missing = sorted(set(frames.symbols) - set(type_map))
+    if missing:
+        raise InputError(f"element(s) {', '.join(missing)} are not in the type map {', '.join(type_map)}")
+    new = scratch(folder.parent)
+    data = new / "set.000"
+    data.mkdir()
+    count = len(frames)
+    np.save(data / "coord.npy", frames.positions_A.reshape(count, -1))
+    np.save(data / "force.npy", frames.force_eV_A.reshape(count, -1))
+    np.save(data / "energy.npy", frames.energy_eV)
+    np.save(data / "box.npy", frames.cell_A.reshape(count, 9))
+    if frames.virial_eV is not None:
+        np.save(data / "virial.npy", frames.virial_eV.reshape(count, 9))
+    (new / "type.raw").write_text("\n".join(str(type_map.index(s)) for s in frames.symbols) + "\n")
+    (new / "type_map.raw").write_text("\n".join(type_map) + "\n")
+    if folder.exists():
+        shutil.rmtree(folder)
+    new.rename(folder)
+    return folder
+
+
+def neighbours_needed(frames: LabelledFrames, type_map: tuple[str, ...], rcut_A: float, margin: float) -> list[int]:
+    """Return DeePMD's `sel`: neighbours of each type to make room for within the cut-off.
+
+    Fixed by us rather than left to 'auto', so that a model trained on more frames can start from an
+    older one.
+
+    Parameters
+    ----------
+    frames : labelled frames; up to 20 of them, evenly chosen, are counted.
+    type_map : element names in the model's order.
+    rcut_A : cut-off.
+    margin : factor over the largest number seen.
+    """
+    from ase import Atoms
+    from ase.neighborlist import neighbor_list
+
+    symbols = np.array(frames.symbols)
+    index = np.array([type_map.index(s) for s in frames.symbols])
+    largest = np.zeros(len(type_map), dtype=np.int64)
+    for frame in np.linspace(0, len(frames) - 1, min(20, len(frames))).astype(int):
+        atoms = Atoms(symbols, frames.positions_A[frame], cell=frames.cell_A[frame], pbc=True)
+        i, j = neighbor_list("ij", atoms, rcut_A)
+        counts = np.zeros((len(atoms), len(type_map)), dtype=np.int64)
+        np.add.at(counts, (i, index[j]), 1)
+        largest = np.maximum(largest, counts.max(axis=0))
+    return [4 * int(np.ceil(max(1.0, margin * n) / 4)) for n in largest]

@@ -1,0 +1,129 @@
+"""Settings → DeePMD's input.json."""
+
+from pathlib import Path
+from typing import Any
+
+from ..settings import PotentialSettings
+
+
+def training_input(
+    settings: PotentialSettings,
+    *,
+    type_map: tuple[str, ...],
+    sel: list[int],
+    train: Path,
+    valid: Path,
+    has_virial: bool,
+    seed: int,
+    steps: int,
+    start_lr: float | None = None,
+) -> dict[str, Any]:
+    """Return the input of ``dp train``.
+
+    Parameters
+    ----------
+    settings : the study's ``[potential]``.
+    type_map : element names in the model's order.
+    sel : neighbours of each type to make room for.
+    train, valid : data folders.
+    has_virial : whether virials are fitted.
+    seed : of weights and batches.
+    steps : training steps; checkpoints fall on divisors of it, or nothing would be left to freeze.
+    start_lr : first learning rate if not the settings' (continued training).
+    """
+    save = _divisor_at_most(steps, settings.checkpoint_steps)
+    net: dict[str, Any] = {"seed": seed, "precision": settings.precision}
+    start = settings.start_lr if start_lr is None else start_lr
+    return {
+        "model": {
+            "type_map": list(type_map),
+            "descriptor": _descriptor(settings, sel, net),
+            "fitting_net": {"neuron": list(settings.fitting), "resnet_dt": True, **net},
+        },
+        "learning_rate": {
+            "type": "exp",
+            "start_lr": start,
+            "stop_lr": min(settings.stop_lr, start),
+            "decay_steps": max(1, steps // 200),
+        },
+        "loss": {
+            "type": "ener",
+            "start_pref_e": settings.start_pref_e,
+            "limit_pref_e": settings.limit_pref_e,
+            "start_pref_f": settings.start_pref_f,
+            "limit_pref_f": settings.limit_pref_f,
+            "start_pref_v": 0.02 if has_virial else 0.0,
+            "limit_pref_v": 1.0 if has_virial else 0.0,
+        },
+        "training": {
+            "training_data": {"systems": [str(train)], "batch_size": settings.batch_size},
+            "validation_data": {"systems": [str(valid)], "batch_size": 4, "numb_btch": 2},
+            "numb_steps": steps,
+            "seed": seed,
+            "disp_file": "lcurve.out",
+            "disp_freq": _divisor_at_most(save, 100),
+            "save_freq": save,
+            "save_ckpt": "model.ckpt",
+            "max_ckpt_keep": 3,
+        },
+    }
+
+
+def _descriptor(settings: PotentialSettings, sel: list[int], net: dict[str, Any]) -> dict[str, Any]:
+    se_e2_a = {
+        "type": "se_e2_a",
+        "sel": sel,
+        "rcut": settings.rcut_A,
+        "rcut_smth": settings.rcut_smth_A,
+        "neuron": list(settings.neuron),
+        "axis_neuron": settings.axis_neuron,
+        "type_one_side": settings.type_one_side,
+        **net,
+    }
+    if settings.descriptor == "se_e2_a":
+        return se_e2_a
+    if settings.descriptor == "se_e2_a+se_e3":
+        near = min(4.0, settings.rcut_A)
+        share = (near / settings.rcut_A) ** 3
+        se_e3 = {
+            "type": "se_e3",
+            "sel": [max(4, 4 * round(2.0 * share * n / 4)) for n in sel],
+            "rcut": near,
+            "rcut_smth": settings.rcut_smth_A,
+            "neuron": [4, 8, 16],
+            **net,
+        }
+        return {"type": "hybrid", "list": [se_e2_a, se_e3]}
+    if settings.descriptor == "se_atten_v2":
+        return {
+            "type": "se_atten_v2",
+            "sel": sum(sel),
+            "rcut": settings.rcut_A,
+            "rcut_smth": settings.rcut_smth_A,
+            "neuron": list(settings.neuron),
+            "axis_neuron": settings.axis_neuron,
+            "attn_layer": 0,
+            **net,
+        }
+    return {
+        "type": "dpa3",
+        "repflow": {
+            "n_dim": 64,
+            "e_dim": 32,
+            "a_dim": 16,
+            "nlayers": 2,
+            "e_rcut": settings.rcut_A,
+            "e_rcut_smth": settings.rcut_A - 1.0,
+            "e_sel": sum(sel),
+            "a_rcut": min(4.0, settings.rcut_A),
+            "a_rcut_smth": min(4.0, settings.rcut_A) - 0.5,
+            "a_sel": max(20, round(2.0 * sum(sel) * (4.0 / settings.rcut_A) ** 3)),
+            "axis_neuron": 4,
+        },
+        "precision": settings.precision,
+        "seed": net["seed"],
+    }
+
+
+def _divisor_at_most(number: int, limit: int) -> int:
+    return next(d for d in range(min(limit, number), 0, -1) if number % d == 0)

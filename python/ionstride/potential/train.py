@@ -1,0 +1,226 @@
+"""Training with DeePMD-kit: train, freeze, compress; resumes from its last checkpoint."""
+
+import importlib.util
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..checks import Array
+from ..errors import MissingToolError, ToolError
+from ..process import environment, find_program, run_program
+from ..records import LabelledFrames
+from ..runrecord import key_of, read_json, write_json
+from ..settings import PotentialSettings, as_dict
+from .dataset import neighbours_needed, split_frames, write_dataset
+from .inputs import training_input
+
+BACKENDS = {
+    "tensorflow": ("--tf", ".pb", "tensorflow", 'pip install "ionstride[md]"'),
+    "pytorch": ("--pt", ".pth", "torch", 'pip install "deepmd-kit[torch,lmp]" in an environment of its own'),
+    "jax": ("--jax", ".savedmodel", "jax", 'pip install "deepmd-kit[cpu,lmp,jax]"'),
+}
+SEL_MARGIN = 1.3
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left behind.
+
+    Attributes
+    ----------
+    model : the model LAMMPS uses (compressed where that was asked for).
+    checkpoint : prefix from which a later training can start.
+    train, valid : data folders.
+    split : how frames were held out, in words.
+    wall_s : seconds spent in this call.
+    """
+
+    model: Path
+    checkpoint: Path
+    train: Path
+    valid: Path
+    split: str
+    wall_s: float
+
+
+def check_backend(backend: str) -> None:
+    """Raise `MissingToolError` if DeePMD or the library behind the back end is absent."""
+    find_program("dp")
+    _, _, module, bring = BACKENDS[backend]
+    if importlib.util.find_spec(module) is None:
+        raise MissingToolError(f"the DeePMD back end '{backend}' needs {module}; it comes with: {bring}")
+
+
+def train_potential(
+    frames: LabelledFrames,
+    settings: PotentialSettings,
+    folder: Path,
+    *,
+    type_map: tuple[str, ...],
+    seed: int,
+    threads: int,
+    deterministic: bool = False,
+    steps: int | None = None,
+    start_from: Path | None = None,
+    sel: list[int] | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train, freeze and compress a Deep Potential in `folder`.
+
+    Called again in the same folder with the same arguments, it goes on from the last checkpoint;
+    with `deterministic` it starts again.
+
+    Parameters
+    ----------
+    frames : labelled frames; a part is held out by `split_frames`.
+    settings : the study's ``[potential]``.
+    folder : working folder of this training.
+    type_map : element names in the model's order.
+    seed : of the split, the weights and the batches.
+    threads : of the back end.
+    deterministic : the interrupted piece is redone from its start.
+    steps : training steps, if not the settings'.
+    start_from : checkpoint prefix of an earlier training of the same net (`Trained.checkpoint`).
+    sel : room for neighbours, if fixed by the caller; else counted in the frames.
+    progress : called with (step, steps, line of news).
+
+    Raises
+    ------
+    MissingToolError
+        If DeePMD or the back end's library is not installed.
+    ToolError
+        If DeePMD fails; its log is named.
+    """
+    check_backend(settings.backend)
+    begun = time.monotonic()
+    flag, suffix, _, _ = BACKENDS[settings.backend]
+    dp = [str(find_program("dp")), flag]
+    env = environment(threads)
+    total = settings.steps if steps is None else steps
+    held_out, split = split_frames(frames, settings.valid_fraction, seed)
+    sel = sel or neighbours_needed(frames, type_map, settings.rcut_A, SEL_MARGIN)
+    key = key_of([as_dict(settings), total, seed, sel, type_map, frames_key(frames), str(start_from or "")])
+    started = read_json(folder / "training.json")
+    if started != {"key": key} or deterministic:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    train = write_dataset(frames.take(~held_out), type_map, folder / "data" / "train")
+    valid = write_dataset(frames.take(held_out), type_map, folder / "data" / "valid")
+    write_json(
+        folder / "input.json",
+        training_input(
+            settings, type_map=type_map, sel=sel, train=Path("data/train"), valid=Path("data/valid"),
+            has_virial=frames.virial_eV is not None, seed=seed, steps=total,
+            start_lr=settings.start_lr / 2 if start_from else None,
+        ),
+    )  # fmt: skip
+    write_json(folder / "training.json", {"key": key})
+    log = folder / "train.log"
+
+    def news() -> str:
+        rows = read_lcurve(folder / "lcurve.out")
+        if progress is not None and len(rows["step"]):
+            step = int(rows["step"][-1])
+            forces = 1000 * rows["rmse_f_valid"][-1]
+            progress(step, total, f"force error {forces:.0f} meV/Å on held-out frames")
+        return ""
+
+    model = folder / f"model{suffix}"
+    if not model.exists():
+        checkpoint = last_checkpoint(folder)
+        if checkpoint is None or _step_of(checkpoint) < total:
+            command = [*dp, "train", "input.json"]
+            if checkpoint is not None:
+                command += ["--restart", checkpoint.name]
+            elif start_from is not None:
+                command += ["--init-model", str(start_from.absolute())]
+            run_program(command, folder=folder, log=log, env=env, watch=news, every_s=1.0)
+        _make(model, lambda part: [*dp, "freeze", "-o", part], folder, log, env)
+    final = model
+    if settings.compress and settings.backend == "tensorflow" and settings.descriptor != "dpa3":
+        final = folder / "model-compressed.pb"
+        if not final.exists():
+            _make(final, lambda part: [*dp, "compress", "-i", model.name, "-o", part], folder, log, env)
+    last = last_checkpoint(folder)
+    if last is None:
+        raise ToolError(f"training left no checkpoint in {folder}; see {log}")
+    return Trained(final, last, train, valid, split, time.monotonic() - begun)
+
+
+def _make(target: Path, command: Callable[[str], list[str]], folder: Path, log: Path, env: dict[str, str]) -> None:
+    """Run a command that writes a model to a temporary name, then rename it."""
+    part = target.with_name(f"part-{target.name}")
+    if part.is_dir():
+        shutil.rmtree(part)
+    run_program(command(part.name), folder=folder, log=log, env=env)
+    part.rename(target)
+
+
+def frames_key(frames: LabelledFrames) -> str:
+    """SHA-256 of the content of a set of frames."""
+    import hashlib
+
+    digest = hashlib.sha256(" ".join(frames.symbols).encode())
+    for array in (frames.positions_A, frames.cell_A, frames.energy_eV, frames.force_eV_A, frames.group):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return the prefix of the newest whole checkpoint in a training folder, or None.
+
+    A kill may fall between the files of one checkpoint, so only one with all its parts counts.
+    """
+    whole = [
+        index.with_suffix("")
+        for index in folder.glob("model.ckpt-*.index")
+        if index.with_suffix(".meta").exists() and index.with_suffix(".data-00000-of-00001").exists()
+    ]
+    whole += [p for p in folder.glob("model.ckpt-*.pt") if p.stat().st_size > 0]
+    whole += [p for p in folder.glob("model.ckpt-*.jax") if p.exists()]
+    return max(whole, key=_step_of, default=None)
+
+
+def _step_of(checkpoint: Path) -> int:
+    digits = checkpoint.name.removeprefix("model.ckpt-").split(".")[0]
+    return int(digits) if digits.isdigit() else -1
+
+
+def read_lcurve(path: Path) -> dict[str, Array]:
+    """Read DeePMD's lcurve.out: step, errors and learning rate; a repeated step counts once.
+
+    Returns
+    -------
+    Columns 'step', 'rmse_e_valid', 'rmse_f_valid', 'rmse_f_train' (eV and eV/Å, per atom the energy),
+    'lr', each (rows); empty while there is no whole row.
+    """
+    wanted = {
+        "rmse_e_valid": "rmse_e_val",
+        "rmse_f_valid": "rmse_f_val",
+        "rmse_f_train": "rmse_f_trn",
+        "lr": "lr",
+    }
+    rows: dict[int, list[float]] = {}
+    header: list[str] = []
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    for line in lines:
+        if line.startswith("#"):
+            names = line.lstrip("#").split()
+            header = names if "step" in names else header
+            continue
+        try:
+            values = [float(v) for v in line.split()]
+        except ValueError:
+            continue
+        if header and len(values) == len(header):
+            rows[int(values[0])] = values
+    table = np.array([rows[step] for step in sorted(rows)]).reshape(len(rows), len(header) or 1)
+    columns = {"step": table[:, 0] if len(rows) else np.zeros(0)}
+    for name, theirs in wanted.items():
+        columns[name] = table[:, header.index(theirs)] if theirs in header and len(rows) else np.zeros(len(rows))
+    return columns

@@ -1,0 +1,21 @@
+"""The report: results as JSON, as one self-contained page, as figures and as a table for the terminal."""
+
+from .canvas import save, to_svg
+from .figures import arrhenius_figure, learning_curve_figure, msd_figure, parity_figure
+from .page import write_report, write_results
+from .simulation_figures import md_figure, structure_figure
+from .summary import summary_table
+
+__all__ = [
+    "arrhenius_figure",
+    "learning_curve_figure",
+    "md_figure",
+    "msd_figure",
+    "parity_figure",
+    "save",
+    "structure_figure",
+    "summary_table",
+    "to_svg",
+    "write_report",
+    "write_results",
+]

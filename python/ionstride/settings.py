@@ -1,0 +1,280 @@
+"""The study file: one TOML table per stage, read into frozen dataclasses.
+
+Each field's `doc` is the one place where a setting is explained; ``ionstride run
+--print-defaults`` prints them all.
+"""
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .checks import check_choice, nearest_name
+from .errors import FormatError, InputError
+
+STAGES = ("structure", "reference", "learning", "potential", "md", "transport", "report")
+
+
+def _set(default: Any, doc: str, choices: tuple[str, ...] = ()) -> Any:
+    metadata = {"doc": doc, "choices": choices}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class StructureSettings:
+    """``[structure]``: the crystal."""
+
+    file: str = _set("", "CIF, POSCAR or any file ASE reads; empty: first frame of reference.frames")
+    supercell: tuple[int, ...] = _set((1, 1, 1), "repetitions along a, b, c, for labels and for MD")
+    mobile: str = _set("Li", "the ion whose diffusion is wanted")
+    polyhedra: tuple[str, ...] = _set(
+        (), "polyhedra that must stay whole, 'centre-ligand:count:cutoff_A'; empty: found in the structure"
+    )
+
+
+@dataclass(frozen=True)
+class ReferenceSettings:
+    """``[reference]``: labelled frames, from files or from a calculator."""
+
+    frames: tuple[str, ...] = _set((), "files of labelled frames: DeePMD npy folders, .extxyz, .npz; [] = calculator")
+    frame_number: str = _set("", ".npy with each frame's number in its run (for one file of frames)")
+    method: str = _set("", "code and functional of the frames, for the record, e.g. 'VASP PBE'")
+    calculator: str = _set("chgnet", "'chgnet' or 'module:function' returning an ASE calculator")
+    n_frames: int = _set(100, "rattled and strained cells labelled first")
+    rattle_A: float = _set(0.12, "standard deviation of the largest rattle, Å (from a quarter of it upwards)")
+    strain: float = _set(0.03, "largest strain component")
+    workers: int = _set(0, "labelling processes; 0 = one per core")
+
+
+@dataclass(frozen=True)
+class LearningSettings:
+    """``[learning]``: rounds of MD with the half-trained potential, whose frames are labelled.
+
+    Skipped where labelled frames are given.
+    """
+
+    rounds: int = _set(3, "largest number of rounds")
+    steps: int = _set(2500, "training steps a round")
+    temperatures_K: tuple[float, ...] = _set((), "ramps end at these; [] = the lowest and 1.2 x the highest of md")
+    ramp_ps: float = _set(5.0, "length of a ramp from 100 K")
+    labels_per_round: int = _set(44, "visited frames labelled a round")
+    intact_fraction: float = _set(0.99, "rounds end when the polyhedra are whole in this part of the frames")
+    check_ps: float = _set(5.0, "length of the MD at the highest temperature that decides")
+
+
+@dataclass(frozen=True)
+class PotentialSettings:
+    """``[potential]``: training of a Deep Potential, or the user's own model."""
+
+    model: str = _set("", "a frozen model of your own: what comes before is skipped")
+    model_type_map: tuple[str, ...] = _set((), "elements of that model in its type order, if it does not say")
+    backend: str = _set("tensorflow", "DeePMD back end", ("tensorflow", "pytorch", "jax"))
+    descriptor: str = _set("se_e2_a", "descriptor", ("se_e2_a", "se_e2_a+se_e3", "se_atten_v2", "dpa3"))
+    rcut_A: float = _set(6.0, "cut-off")
+    rcut_smth_A: float = _set(0.5, "where smoothing starts")
+    neuron: tuple[int, ...] = _set((16, 32, 64), "embedding net")
+    axis_neuron: int = _set(12, "axis neurons")
+    type_one_side: bool = _set(True, "one embedding net per neighbour element (fewer weights, faster)")
+    fitting: tuple[int, ...] = _set((100, 100, 100), "fitting net")
+    precision: str = _set("float32", "weights", ("float32", "float64"))
+    steps: int = _set(20000, "training steps")
+    batch_size: int = _set(1, "frames a step")
+    start_lr: float = _set(3e-3, "first learning rate")
+    stop_lr: float = _set(1e-5, "last learning rate")
+    start_pref_e: float = _set(0.02, "weight of the energy at the start")
+    limit_pref_e: float = _set(1.0, "and at the end")
+    start_pref_f: float = _set(1000.0, "weight of the forces at the start")
+    limit_pref_f: float = _set(100.0, "and at the end")
+    valid_fraction: float = _set(0.1, "part of the frames held out, by whole runs or blocks of frame number")
+    compress: bool = _set(True, "tabulate the embedding net for speed (tensorflow)")
+    checkpoint_steps: int = _set(1000, "steps between checkpoints; what a crash can lose")
+
+
+@dataclass(frozen=True)
+class MdSettings:
+    """``[md]``: LAMMPS runs, one for each temperature and replica."""
+
+    temperatures_K: tuple[float, ...] = _set((600.0, 800.0, 1000.0), "temperatures")
+    replicas: int = _set(1, "independent runs at each temperature")
+    supercell: tuple[int, ...] = _set((1, 1, 1), "further repetitions for MD only")
+    ensemble: str = _set("nvt", "production ensemble", ("nvt", "nve"))
+    timestep_fs: float = _set(1.0, "time step")
+    start_K: float = _set(100.0, "temperature of the first velocities")
+    ramp_ps: float = _set(4.0, "linear ramp to the temperature")
+    equilibration_ps: float = _set(1.0, "at the temperature, before production")
+    production_ps: float = _set(100.0, "production")
+    frame_ps: float = _set(0.1, "between frames of the dump")
+    checkpoint_ps: float = _set(5.0, "between restart files; what a crash can lose")
+    thermostat_ps: float = _set(0.1, "Nose-Hoover time constant")
+    cell: str = _set("given", "'given', or 'npt': the mean cell at each temperature found first", ("given", "npt"))
+    cell_ps: float = _set(10.0, "length of the NPT run that finds the cell")
+    pressure_bar: float = _set(0.0, "its pressure")
+    min_intact: float = _set(0.9, "a run stops when fewer polyhedra are whole over the last 2 ps; 0 = never")
+    min_distance: float = _set(
+        0.55, "... or when two atoms come nearer than this part of their shortest distance at the start"
+    )
+    ranks: int = _set(0, "MPI ranks a run; 0 = chosen for the machine")
+    threads: int = _set(0, "threads a rank; 0 = chosen")
+    gpus: int = _set(0, "GPUs a run: one rank each")
+    lmp: str = _set("lmp", "the LAMMPS program")
+
+
+@dataclass(frozen=True)
+class TransportSettings:
+    """``[transport]``: from trajectories to D, conductivity and activation energy."""
+
+    fit_ps: tuple[float, ...] = _set((), "first and last lag of the fit of the MSD; [] = found")
+    at_K: float = _set(300.0, "temperature of the extrapolation")
+    charge_e: float = _set(1.0, "charge of the mobile ion")
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """``[report]``: the page."""
+
+    title: str = _set("", "title of the page; empty: the study's name")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole study; `folder` is where relative paths of the file start."""
+
+    name: str = _set("study", "name; an output folder belongs to one study")
+    seed: int = _set(1, "of labels, training and velocities")
+    deterministic: bool = _set(False, "one thread, and interrupted pieces redone from their start: identical numbers")
+    cores: int = _set(0, "cores to use; 0 = all")
+    structure: StructureSettings = field(default_factory=StructureSettings)
+    reference: ReferenceSettings = field(default_factory=ReferenceSettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
+    potential: PotentialSettings = field(default_factory=PotentialSettings)
+    md: MdSettings = field(default_factory=MdSettings)
+    transport: TransportSettings = field(default_factory=TransportSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
+    folder: Path = field(default=Path(), metadata={"hidden": True})
+
+    def path(self, text: str) -> Path:
+        """Return a path of the study file as seen from where we are."""
+        return Path(text) if Path(text).is_absolute() else self.folder / text
+
+
+def load_study(file: Path | None, overrides: list[str] | None = None) -> Study:
+    """Read a study file and apply ``key=value`` overrides.
+
+    Parameters
+    ----------
+    file : TOML file, or None for the defaults alone.
+    overrides : ``table.key=value``; the value is TOML, a bare word counts as text.
+
+    Raises
+    ------
+    InputError
+        For an unreadable file, an unknown key (the nearest is named) or a value of the wrong kind.
+    """
+    tables: dict[str, Any] = {}
+    folder = Path()
+    if file is not None:
+        if not file.is_file():
+            raise InputError(f"study file '{file}' is not there")
+        try:
+            tables = tomllib.loads(file.read_text())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise FormatError(file, f"not valid TOML: {error}") from error
+        folder = file.parent
+    for text in overrides or []:
+        _override(tables, text)
+    study = _build(Study, tables, "")
+    return dataclasses.replace(study, folder=folder)
+
+
+def _override(tables: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    parts = [part.strip() for part in key.split(".")]
+    if not equals or not all(parts) or len(parts) > 2:
+        raise InputError(f"--set {text}: wanted key=value, such as md.production_ps=50")
+    try:
+        parsed = tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    # A path given on the command line starts where the user stands, not where the file lies.
+    if key in ("structure.file", "reference.frames", "reference.frame_number", "potential.model"):
+        paths = [parsed] if isinstance(parsed, str) else parsed
+        absolute = [str(Path(p).absolute()) if p else p for p in paths]
+        parsed = absolute if key == "reference.frames" else absolute[0]
+    table = tables
+    if len(parts) == 2:
+        table = tables.setdefault(parts[0], {})
+        if not isinstance(table, dict):
+            raise InputError(f"--set {text}: '{parts[0]}' is no table")
+    table[parts[-1]] = parsed
+
+
+def _build(kind: Any, values: dict[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind) if not f.metadata.get("hidden")}
+    built: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in fields:
+            place = f"in [{where}]" if where else "at the top of the study"
+            raise InputError(f"unknown key '{key}' {place}{nearest_name(key, list(fields))}")
+        name = f"{where}.{key}" if where else key
+        if dataclasses.is_dataclass(hints[key]):
+            if not isinstance(value, dict):
+                raise InputError(f"'{key}' is a table: write [{key}] and its keys below")
+            built[key] = _build(hints[key], value, name)
+        else:
+            built[key] = _convert(name, value, hints[key])
+            choices = fields[key].metadata.get("choices")
+            if choices:
+                check_choice(name, built[key], choices)
+    return kind(**built)
+
+
+def _convert(name: str, value: Any, hint: Any) -> Any:
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        items = value if isinstance(value, list) else [value]
+        return tuple(_convert(f"{name}", v, item) for v in items)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, types.UnionType):
+        hint = typing.get_args(hint)[0]
+    if type(value) is not hint:
+        words = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
+        raise InputError(f"{name} = {value!r} is {words.get(type(value), type(value).__name__)}, wanted {words[hint]}")
+    return value
+
+
+def as_dict(settings: Any) -> dict[str, Any]:
+    """Return settings as plain dictionaries, without `folder`."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings), default=str))
+    plain.pop("folder", None)
+    return plain
+
+
+def as_toml(study: Study) -> str:
+    """Return a study as a commented TOML file that reads back to the same settings."""
+    lines = _toml_lines(study)
+    for stage in STAGES:
+        table = getattr(study, stage)
+        lines += ["", f"# {(type(table).__doc__ or '').split(':', 1)[1].strip().splitlines()[0]}", f"[{stage}]"]
+        lines += _toml_lines(table)
+    return "\n".join(lines) + "\n"
+
+
+def _toml_lines(table: Any) -> list[str]:
+    lines = []
+    for f in dataclasses.fields(table):
+        if "doc" not in f.metadata:
+            continue
+        value = getattr(table, f.name)
+        text = json.dumps(list(value) if isinstance(value, tuple) else value)
+        choices = f.metadata["choices"]
+        doc = f.metadata["doc"] + (f": {', '.join(choices)}" if choices else "")
+        lines.append(f"{f.name} = {text}".ljust(36) + f" # {doc}")
+    return lines

@@ -1,0 +1,201 @@
+"""A study run from end to end: what is still good is kept, what changed is redone."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .errors import InputError
+from .runrecord import (
+    command_line,
+    is_fresh,
+    key_of,
+    lock_folder,
+    machine,
+    read_json,
+    versions,
+    write_json,
+    write_record,
+)
+from .settings import STAGES, Study, as_dict
+from .stages import STAGE_LIST, Work, formula, read_cell, read_polyhedra
+from .ui import Screen, time_words
+
+
+def run_study(
+    study: Study,
+    out: Path,
+    *,
+    first: str = "",
+    last: str = "",
+    dry_run: bool = False,
+    screen: Screen | None = None,
+) -> dict[str, Any]:
+    """Run the stages of a study in a folder, and write results.json and report.html there.
+
+    Parameters
+    ----------
+    study : settings.
+    out : the study's folder; made if need be. Run again, only what changed is redone.
+    first : redo from this stage on, even if it is still good.
+    last : stop after this stage.
+    dry_run : only tell what would be done.
+    screen : where to tell it.
+
+    Returns
+    -------
+    The results as written to results.json; empty for a dry run.
+
+    Raises
+    ------
+    IonstrideError
+        In one of its kinds, with a sentence for the user.
+    """
+    screen = screen or Screen()
+    for name in (first, last):
+        if name and name not in STAGES:
+            raise InputError(f"'{name}' is no stage; the stages are {', '.join(STAGES)}")
+    if first and last and STAGES.index(first) > STAGES.index(last):
+        raise InputError(f"--from {first} comes after --until {last}")
+    work = Work(study, out, screen)
+    _check_owner(study, out)
+    if dry_run:
+        _tell_plan(work, first, last)
+        return {}
+    with lock_folder(out):
+        _check_owner(study, out)
+        write_json(out / "study.json", {"name": study.name, "settings": as_dict(study)})
+        begun, started = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        for stage in STAGE_LIST:
+            reason = stage.skip(work)
+            if reason:
+                screen.heading(stage.name, f"skipped: {reason}")
+            else:
+                forced = bool(first) and STAGES.index(stage.name) >= STAGES.index(first)
+                _run_stage(work, stage, forced)
+            if stage.name == last:
+                screen.say(f"stopped after {last}, as asked; run again without --until to go on")
+                return {}
+        from .report import summary_table, write_report, write_results
+
+        results = collect(work, started, time.monotonic() - begun)
+        write_results(results, out)
+        write_report(results, out, study.report.title or study.name)
+        screen.heading("report", f"{out / 'report.html'}, {out / 'results.json'}")
+        screen.say("")
+        screen.say(summary_table(results))
+        screen.say(f"\n{time_words(time.monotonic() - begun)} in all")
+        return results
+
+
+def _run_stage(work: Work, stage: Any, forced: bool) -> None:
+    folder = work.folder(stage.name)
+    inputs_before = dict(work.inputs)
+    key = key_of(stage.needs(work))
+    read = {path: sha for path, sha in work.inputs.items() if path not in inputs_before}
+    if not forced and is_fresh(folder, key):
+        work.screen.heading(stage.name, "still good, kept")
+        return
+    work.screen.heading(stage.name, "…")
+    begun = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").unlink(missing_ok=True)
+    outputs = stage.make(work)
+    wall = time.monotonic() - begun
+    write_record(
+        folder,
+        key,
+        outputs,
+        wall_s=wall,
+        inputs=read,
+        stage=stage.name,
+        seed=work.study.seed,
+        settings=as_dict(getattr(work.study, stage.name)),
+    )
+    work.screen.say(f"           done in {time_words(wall)}")
+
+
+def _check_owner(study: Study, out: Path) -> None:
+    """Raise `InputError` if a folder holds another study or other things."""
+    owner = read_json(out / "study.json")
+    if owner is not None:
+        if owner.get("name") != study.name:
+            raise InputError(
+                f"the folder '{out}' belongs to the study '{owner.get('name')}', not to '{study.name}'; give another --out"
+            )
+        return
+    if out.exists() and not out.is_dir():
+        raise InputError(f"'{out}' is a file, wanted a folder; give another --out")
+    others = [p.name for p in out.iterdir() if p.name != ".lock"] if out.is_dir() else []
+    if others:
+        raise InputError(
+            f"the folder '{out}' is not empty and holds no study ({', '.join(sorted(others)[:3])} …); give another --out"
+        )
+
+
+def _tell_plan(work: Work, first: str, last: str) -> None:
+    redo = False
+    for stage in STAGE_LIST:
+        reason = stage.skip(work)
+        if reason:
+            work.screen.heading(stage.name, f"skipped: {reason}")
+        else:
+            redo = redo or (bool(first) and STAGES.index(stage.name) >= STAGES.index(first))
+            try:
+                redo = redo or not is_fresh(work.folder(stage.name), key_of(stage.needs(work)))
+            except KeyError:
+                redo = True
+            work.screen.heading(stage.name, "to do" if redo else "still good")
+        if stage.name == last:
+            return
+    work.screen.heading("report", "to do")
+
+
+def collect(work: Work, started: str, wall_s: float) -> dict[str, Any]:
+    """Return all results of a study as one dictionary (schema ionstride.results/1)."""
+    study, out = work.study, work.out
+    cell = read_cell(work)
+    mobile = study.structure.mobile
+    results: dict[str, Any] = {
+        "schema": "ionstride.results/1",
+        "name": study.name,
+        "study": as_dict(study),
+        "structure": {
+            "formula": formula(cell.symbols),
+            "n_atoms": len(cell.symbols),
+            "n_mobile": cell.count(mobile),
+            "mobile": mobile,
+            "cell_A": cell.cell_A.tolist(),
+            "volume_A3": cell.volume_A3,
+            "symbols": list(cell.symbols),
+            "positions_A": cell.positions_A.tolist(),
+            "polyhedra": [str(p) for p in read_polyhedra(work)],
+        },
+    }
+    for name, file in (
+        ("reference", "reference/reference.json"),
+        ("learning", "learning/learning.json"),
+        ("potential", "potential/quality.json"),
+        ("md", "md/md.json"),
+        ("transport", "transport/transport.json"),
+    ):
+        skipped = next((s.skip(work) for s in STAGE_LIST if s.name == name), "")
+        found = None if skipped else read_json(out / file)
+        if found is not None:
+            results[name] = found
+    records = {s: read_json(out / s / "run.json") or {} for s in STAGES}
+    results["provenance"] = {
+        "ionstride": __version__,
+        "versions": versions(),
+        "seed": study.seed,
+        "deterministic": study.deterministic,
+        "machine": machine(),
+        "inputs": {path: sha for r in records.values() for path, sha in r.get("inputs", {}).items()},
+        "stages": {
+            s: {"wall_s": r["wall_s"], "key": r["key"], "finished": r["finished"]} for s, r in records.items() if r
+        },
+        "command": command_line(),
+        "started": started,
+        "wall_s": round(wall_s, 1),
+    }
+    return results
