@@ -3,9 +3,9 @@
 The average crystal structure is that of N. Kamaya et al., Nature Materials 10, 682 (2011), doi 10.1038/nmat3066
 (P4_2/nmc, No. 137, origin choice 1; a = 8.71771 Å, c = 12.63452 Å).  Its 4d tetrahedra hold Ge and P half and half, and
 Li fills three sites in part.  An ordered cell must choose.  The Li1 sites come in 8 pairs only 1.75 Å apart, of which
-one can be filled; with Li2 and Li3 full this makes exactly 20 Li.  All 6 × 2^8 orders of Ge and Li are ranked by the Ewald
-energy of formal charges; the best few that differ are relaxed by CHGNet in the fixed published cell, and the lowest in
-energy is written.
+one can be filled; with Li2 and Li3 full this makes exactly 20 Li.  All 6 × 2^8 orders of Ge and Li are ranked by the
+Ewald energy of formal charges; the best few that differ are relaxed by CHGNet in the fixed published cell, and the
+lowest in energy is written.
 
     python build_structure.py            # writes LGPS.vasp beside this file; some minutes on one core
 

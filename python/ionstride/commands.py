@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 def analyze(args: argparse.Namespace) -> int:
     """``ionstride analyze``."""
     from . import trajectory, transport
-    from .transportstage import analyse, msd_csv, words
+    from .stages.transport import analyse, msd_csv, words
 
     screen = Screen()
     if args.temperature <= 0:
@@ -76,11 +76,11 @@ def _window(text: str | None) -> tuple[float, ...]:
 
 
 def _msd_picture(row: dict[str, Any], out: Path) -> list[str]:
+    from . import report
     from .errors import MissingToolError
-    from .report import figures
 
     try:
-        figures.save(figures.msd_figure([row]), out / "msd.svg")
+        report.save(report.msd_figure([row]), out / "msd.svg")
     except MissingToolError:
         return []
     return ["msd.svg"]
@@ -90,8 +90,8 @@ def deck(args: argparse.Namespace) -> int:
     """``ionstride deck``."""
     from . import potential, structure
     from .campaign import choose_layout, write_deck
-    from .mdstage import planned_runs, study_deck
     from .runrecord import cores
+    from .stages.md import planned_runs, study_deck
 
     study = load_study(args.study, args.set)
     if not study.structure.file:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import MissingToolError, ToolError
@@ -94,10 +94,8 @@ def started(command: list[str], *, folder: Path, log: Path, env: dict[str, str])
 
 def stop(child: subprocess.Popen[bytes]) -> None:
     """Kill a program and all it started."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     child.wait()
 
 

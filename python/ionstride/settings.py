@@ -188,7 +188,7 @@ def load_study(file: Path | None, overrides: list[str] | None = None) -> Study:
         folder = file.parent
     for text in overrides or []:
         _override(tables, text)
-    study = _build(Study, tables, "")
+    study: Study = _build(Study, tables, "")
     return dataclasses.replace(study, folder=folder)
 
 

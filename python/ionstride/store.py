@@ -1,6 +1,7 @@
 """Records on disk: exact, whole or not at all, and the same bytes for the same record."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def load_structure(path: Path) -> Structure:
 
 def save_frames(frames: LabelledFrames, path: Path) -> None:
     """Write labelled frames as one .npz with every digit."""
-    arrays = {
+    arrays: dict[str, Any] = {
         "symbols": np.array(frames.symbols),
         "positions_A": frames.positions_A,
         "cell_A": frames.cell_A,
@@ -59,5 +60,5 @@ def load_frames(path: Path) -> LabelledFrames:
             group=data["group"],
             frame_number=data["frame_number"],
             method=str(data["method"]),
-            virial_eV=data["virial_eV"] if "virial_eV" in data else None,
+            virial_eV=data.get("virial_eV"),
         )

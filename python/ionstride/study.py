@@ -121,7 +121,8 @@ def _check_owner(study: Study, out: Path) -> None:
     if owner is not None:
         if owner.get("name") != study.name:
             raise InputError(
-                f"the folder '{out}' belongs to the study '{owner.get('name')}', not to '{study.name}'; give another --out"
+                f"the folder '{out}' belongs to the study '{owner.get('name')}', not to '{study.name}'; "
+                "give another --out"
             )
         return
     if out.exists() and not out.is_dir():
@@ -129,7 +130,8 @@ def _check_owner(study: Study, out: Path) -> None:
     others = [p.name for p in out.iterdir() if p.name != ".lock"] if out.is_dir() else []
     if others:
         raise InputError(
-            f"the folder '{out}' is not empty and holds no study ({', '.join(sorted(others)[:3])} …); give another --out"
+            f"the folder '{out}' is not empty and holds no study ({', '.join(sorted(others)[:3])} …); "
+            "give another --out"
         )
 
 

@@ -201,7 +201,16 @@ def test_good_units_pass_and_wrong_ones_are_guessed(tmp_path):
     assert found["unchecked"] == [] and found["groups"][0]["slope"] == pytest.approx(1.0, abs=0.1)
     for factors, text in [*SPOILED, (dict(energy_eV=1 / 32), "energies per atom")]:
         with pytest.raises(InputError, match=text):
-            check_units(spoil(frames, **{k: v for k, v in factors.items()}))
+            check_units(spoil(frames, **factors))
+
+
+def test_wrong_virials_are_seen(tmp_path):
+    """Prevents a pressure of the wrong sign or unit from being trained."""
+    write_deepmd(tmp_path / "x", crystal(40))
+    frames = read_frames([tmp_path / "x"])
+    for factor in (-1.0, 1 / 160.2):
+        with pytest.raises(InputError, match="work of the virials"):
+            check_units(spoil(frames, virial_eV=factor))
 
 
 def test_what_cannot_be_checked_is_said(tmp_path):

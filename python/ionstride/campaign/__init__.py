@@ -1,11 +1,12 @@
 """Run decks: here, on MPI ranks and threads chosen for the machine."""
 
-from .local import Job, Layout, Outcome, check_lammps, choose_layout, last_restart, run_jobs, write_deck
+from .local import Job, Layout, Options, Outcome, check_lammps, choose_layout, last_restart, run_jobs, write_deck
 from .watch import Watch, read_thermo
 
 __all__ = [
     "Job",
     "Layout",
+    "Options",
     "Outcome",
     "Watch",
     "check_lammps",

@@ -47,15 +47,13 @@ class Outcome:
     id : the run's folder name.
     ended : 'complete', or the reason for stopping.
     steps : steps made in all.
-    wall_s : seconds of this call.
-    steps_now : steps made in this call.
+    wall_s : seconds spent on it, interrupted pieces included.
     """
 
     id: str
     ended: str
     steps: int
     wall_s: float
-    steps_now: int
 
 
 @dataclass(frozen=True)
@@ -118,13 +116,27 @@ def check_lammps(lmp: str, folder: Path, ranks: int) -> Path:
     return program
 
 
+@dataclass(frozen=True)
+class Options:
+    """How runs are started.
+
+    Attributes
+    ----------
+    layout : how cores are shared.
+    command : the LAMMPS command for a number of ranks.
+    gpus : GPUs a run.
+    deterministic : an interrupted run is redone from its start.
+    """
+
+    layout: Layout
+    command: Callable[[int], list[str]]
+    gpus: int = 0
+    deterministic: bool = False
+
+
 def run_jobs(
     jobs: list[Job],
-    layout: Layout,
-    command: Callable[[int], list[str]],
-    *,
-    gpus: int = 0,
-    deterministic: bool = False,
+    options: Options,
     progress: Callable[[dict[str, tuple[int, int]]], None] | None = None,
 ) -> list[Outcome]:
     """Run all jobs, `layout.at_once` at a time; each goes on from its last restart file.
@@ -132,10 +144,7 @@ def run_jobs(
     Parameters
     ----------
     jobs : the runs.
-    layout : how cores are shared.
-    command : the LAMMPS command for a number of ranks.
-    gpus : GPUs a run.
-    deterministic : an interrupted run is redone from its start.
+    options : how they are started.
     progress : called with run → (step, last step).
 
     Returns
@@ -155,50 +164,39 @@ def run_jobs(
         if progress is not None:
             progress(dict(state))
 
-    outcomes: dict[str, Outcome] = {}
-    with ThreadPoolExecutor(max_workers=layout.at_once) as pool:
-        futures = [pool.submit(_run_job, job, layout, command, gpus, deterministic, tell, cancel) for job in jobs]
+    with ThreadPoolExecutor(max_workers=options.layout.at_once) as pool:
+        futures = [pool.submit(_run_job, job, options, tell, cancel) for job in jobs]
         try:
             for future in as_completed(futures):
-                outcome = future.result()
-                outcomes[outcome.id] = outcome
+                future.result()
         except BaseException:
             cancel.set()
             for future in futures:
                 future.cancel()
             raise
-    return [outcomes[job.folder.name] for job in jobs]
+    return [future.result() for future in futures]
 
 
-def _run_job(
-    job: Job,
-    layout: Layout,
-    command: Callable[[int], list[str]],
-    gpus: int,
-    deterministic: bool,
-    tell: Callable[[str, int], None],
-    cancel: Event,
-) -> Outcome:
+def _run_job(job: Job, options: Options, tell: Callable[[str, int], None], cancel: Event) -> Outcome:
     begun = time.monotonic()
     id = job.folder.name
     key = key_of([job.render(None).files, job.stop])
     done = read_json(job.folder / "outcome.json")
     if done and done["key"] == key:
         tell(id, done["steps"])
-        return Outcome(id, done["ended"], done["steps"], done["wall_s"], done["steps"])
+        return Outcome(id, done["ended"], done["steps"], done["wall_s"])
     spent = 0.0
-    if read_json(job.folder / "deck.json") != {"key": key} or deterministic:
+    if read_json(job.folder / "deck.json") != {"key": key} or options.deterministic:
         shutil.rmtree(job.folder, ignore_errors=True)
         job.folder.mkdir(parents=True)
         write_json(job.folder / "deck.json", {"key": key})
     else:
         spent = float((read_json(job.folder / "spent.json") or {"wall_s": 0.0})["wall_s"])
     restart = last_restart(job.folder)
-    first = restart[1] if restart else 0
     write_deck(job.render(restart), job.folder)
     log = job.folder / "log.lammps"
     if log.exists():  # LAMMPS would overwrite it
-        log.rename(job.folder / f"log.{first:010d}.before")
+        log.rename(job.folder / f"log.{restart[1] if restart else 0:010d}.before")
     watch = job.watch()
 
     def look() -> str:
@@ -210,10 +208,11 @@ def _run_job(
         write_json(job.folder / "spent.json", {"wall_s": round(spent + time.monotonic() - begun, 2)})
         return reason
 
+    layout = options.layout
     try:
         ended = run_program(
-            command(layout.ranks), folder=job.folder, log=job.folder / "screen.log",
-            env=environment(layout.threads, gpus), watch=look, every_s=1.0,
+            options.command(layout.ranks), folder=job.folder, log=job.folder / "screen.log",
+            env=environment(layout.threads, options.gpus), watch=look, every_s=1.0,
         )  # fmt: skip
     except ToolError:
         ended = _why(log)
@@ -221,10 +220,9 @@ def _run_job(
             raise
     if ended == "cancelled":
         raise IonstrideError("cancelled")
-    wall = spent + time.monotonic() - begun
-    outcome = Outcome(id, ended or "complete", watch.step, round(wall, 2), watch.step - first)
     if not ended and watch.step < job.stop:
         raise ToolError(f"LAMMPS ended at step {watch.step} of {job.stop} in {job.folder}; see {log}")
+    outcome = Outcome(id, ended or "complete", watch.step, round(spent + time.monotonic() - begun, 2))
     write_json(
         job.folder / "outcome.json",
         {"key": key, "ended": outcome.ended, "steps": outcome.steps, "wall_s": outcome.wall_s},

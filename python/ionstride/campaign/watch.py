@@ -129,7 +129,8 @@ class Watch:
                 share = float(np.mean(self._recent))
                 if share < self.min_intact:
                     kinds = ", ".join(map(str, self.polyhedra))
-                    return f"the polyhedra fall apart: {kinds} whole in {100 * share:.0f} % of the last frames at step {step}"
+                    whole = f"{kinds} whole in {100 * share:.0f} % of the frames before step {step}"
+                    return f"the polyhedra fall apart: {whole}"
         return ""
 
 

@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import io
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,7 @@ def quiet() -> Any:
 
 
 def set_threads(threads: int) -> None:
-    """Limit torch's threads in this process, where torch is there."""
-    with contextlib.suppress(ImportError):
-        import torch
-
+    """Limit torch's threads in this process, where the calculator has loaded torch."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
         torch.set_num_threads(threads)

@@ -1,17 +1,21 @@
 """A calculator against labelled frames: how soft it is."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..checks import Array
 from ..errors import InputError
-from ..records import LabelledFrames
-from .calculators import calculator_note, make_calculator, quiet
-from .worker import evaluate
+from ..records import LabelledFrames, Structure
+from .calculators import calculator_note
+from .pool import label
 
 
-def compare(frames: LabelledFrames, calculator: str, *, n: int = 60) -> dict[str, Any]:
+def compare(
+    frames: LabelledFrames, calculator: str, *, n: int = 60, cache: Path | None = None, workers: int = 0
+) -> dict[str, Any]:
     r"""Compare a calculator's forces with those of labelled frames.
 
     The slope is that of the line through zero, :math:`\sum F_{calc} F_{ref} / \sum F_{ref}^2`; below one the calculator
@@ -22,6 +26,8 @@ def compare(frames: LabelledFrames, calculator: str, *, n: int = 60) -> dict[str
     frames : the reference.
     calculator : 'chgnet' or 'module:function' returning an ASE calculator.
     n : frames compared, chosen evenly.
+    cache : folder that keeps the labels, see `label`; without it they are not kept.
+    workers : processes; 0 = as many as there are cores.
 
     Returns
     -------
@@ -32,22 +38,23 @@ def compare(frames: LabelledFrames, calculator: str, *, n: int = 60) -> dict[str
     ------
     InputError
         If `n` is below one.
-    MissingToolError
-        If the calculator is not installed.
+    MissingToolError, ToolError
+        If the calculator is not installed, or fails on every frame.
     """
     if n < 1:
         raise InputError(f"n = {n} frames to compare, wanted at least one")
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(n, len(frames))).round().astype(int))
-    engine = make_calculator(calculator)
-    force, energy = [], []
-    for f in chosen:
-        with quiet():
-            found = evaluate(engine, frames.symbols, frames.positions_A[f], frames.cell_A[f])
-        force.append(found["force_eV_A"])
-        energy.append(float(found["energy_eV"]))
-    mine, reference = np.stack(force), frames.force_eV_A[chosen]
+    # A cell and all its vectors turned round is the same crystal, and right-handed.
+    cells = [
+        Structure(frames.symbols, frames.positions_A[f], frames.cell_A[f] * np.sign(np.linalg.det(frames.cell_A[f])))
+        for f in chosen
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        found = label(cells, calculator, cache=cache or Path(folder), workers=workers)
+    chosen = chosen[found.frame_number]
+    mine, reference = found.force_eV_A, frames.force_eV_A[chosen]
     names = np.asarray(frames.symbols)
-    difference = np.array(energy) - frames.energy_eV[chosen]
+    difference = found.energy_eV - frames.energy_eV[chosen]
     result: dict[str, Any] = {
         "calculator": calculator_note(calculator),
         "reference": frames.method,

@@ -93,7 +93,7 @@ def read_npz(file: Path) -> Part:
     from ase.data import chemical_symbols
 
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {key.lower(): archive[key] for key in archive.files if archive[key].dtype.kind in "iuf"}
     except Exception as error:  # zipfile, zlib and NumPy each raise their own
         raise FormatError(file, "is no readable .npz file") from error

@@ -141,7 +141,7 @@ def _load(file: Path) -> Label | None:
     if not file.is_file():
         return None
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             found = {name: np.asarray(archive[name]) for name in archive.files}
     except Exception:  # zipfile, zlib and NumPy each raise their own
         return None

@@ -72,8 +72,8 @@ def _serve(answers: BinaryIO) -> None:
     name, threads, seed, parent = pickle.load(questions)
     threading.Thread(target=_leave_with_parent, args=(parent,), daemon=True).start()
     try:
-        set_threads(threads)
         calculator = make_calculator(name)
+        set_threads(threads)
     except Exception as error:
         answer("no calculator", str(error))
         return

@@ -6,13 +6,14 @@ end when MD at the highest temperature stays intact, or at the given number of t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import _kernels
-from ..campaign import Job, Outcome, Watch, choose_layout, run_jobs
+from ..campaign import Job, Options, Outcome, Watch, choose_layout, run_jobs
 from ..checks import Array
 from ..deck import explore_phases, lmp_command, render_deck
 from ..errors import PhysicsError
@@ -30,6 +31,30 @@ SKIPPED_RAMP = 0.25
 
 Label = Callable[[list[Structure], int, str], LabelledFrames]
 News = Callable[[str, int, int, str], None]
+
+
+@dataclass(frozen=True)
+class LearningWork:
+    """What all rounds share.
+
+    Attributes
+    ----------
+    study : settings.
+    structure : the cell that is explored.
+    polyhedra : what must stay whole.
+    folder : everything is kept here; finished pieces are not redone.
+    lmp : the LAMMPS program, already looked at.
+    cores : cores to use.
+    news : called with (what, done, of, line of news).
+    """
+
+    study: Study
+    structure: Structure
+    polyhedra: list[Polyhedron]
+    folder: Path
+    lmp: str
+    cores: int
+    news: News
 
 
 @dataclass(frozen=True)
@@ -51,60 +76,49 @@ class Learned:
 
 
 def run_rounds(
-    study: Study,
-    structure: Structure,
-    polyhedra: list[Polyhedron],
+    work: LearningWork,
     first: LabelledFrames,
-    folder: Path,
     *,
     label: Label,
     sel: list[int],
     type_map: tuple[str, ...],
-    lmp: str,
-    cores: int,
-    news: News,
 ) -> Learned:
     """Run rounds of train → explore → label until MD stays intact.
 
     Parameters
     ----------
-    study : settings.
-    structure : the cell that is explored.
-    polyhedra : what must stay whole.
+    work : what all rounds share.
     first : labelled frames to begin with.
-    folder : everything is kept here; finished pieces are not redone.
     label : (structures, group, what they are) → labelled frames.
     sel : room for neighbours, the same in all rounds so that training can go on.
     type_map : element names in the model's order.
-    lmp : the LAMMPS program.
-    cores : cores to use.
-    news : called with (what, done, of, line of news).
 
     Raises
     ------
     PhysicsError
         If a round visits no frame that could be labelled.
     """
+    study, structure, polyhedra, news = work.study, work.structure, work.polyhedra, work.news
     settings = study.learning
     frames, checkpoint = first, None
     rounds: list[dict[str, Any]] = []
     ended = f"the {settings.rounds} rounds asked for are done"
     for number in range(settings.rounds):
-        place = folder / f"round_{number:02d}"
+        place = work.folder / f"round_{number:02d}"
         trained = train_potential(
             frames,
             study.potential,
             place / "train",
             type_map=type_map,
             seed=study.seed,
-            threads=1 if study.deterministic else cores,
+            threads=1 if study.deterministic else work.cores,
             deterministic=study.deterministic and not (place / "round.json").exists(),
             steps=settings.steps,
             start_from=checkpoint,
             sel=sel,
-            progress=lambda step, of, text, n=number: news(f"round {n}: train on {len(frames)} frames", step, of, text),  # type: ignore[misc]
+            progress=partial(news, f"round {number}: train on {len(frames)} frames"),
         )
-        jobs, outcomes, visited = _explore(study, structure, polyhedra, trained, place, number, lmp, cores, news)
+        outcomes, visited = _explore(work, trained, place, number)
         whole = _whole_share(visited, structure, polyhedra)
         chosen = choose_frames(visited, structure, settings.labels_per_round)
         if not chosen:
@@ -114,7 +128,7 @@ def run_rounds(
             )
         new = label(chosen, number + 1, f"round {number}: label {len(chosen)} visited frames")
         _, predicted = predict(
-            trained.model, new, type_map=type_map, flag=BACKENDS[study.potential.backend][0], threads=cores,
+            trained.model, new, type_map=type_map, flag=BACKENDS[study.potential.backend][0], threads=work.cores,
             log=place / "predict.log",
         )  # fmt: skip
         gentle = np.abs(new.force_eV_A).max(axis=(1, 2)) < MAX_FORCE_EV_A
@@ -150,22 +164,17 @@ def explore_temperatures(study: Study) -> tuple[float, ...]:
     return (min(study.md.temperatures_K), round(1.2 * max(study.md.temperatures_K)))
 
 
-def _explore(
-    study: Study,
-    structure: Structure,
-    polyhedra: list[Polyhedron],
-    trained: Trained,
-    place: Path,
-    number: int,
-    lmp: str,
-    cores: int,
-    news: News,
-) -> tuple[list[Job], list[Outcome], list[Array]]:
-    """Run the ramps of one round; return jobs, outcomes and visited positions, (T, N, 3) a run."""
+def _explore(work: LearningWork, trained: Trained, place: Path, number: int) -> tuple[list[Outcome], list[Array]]:
+    """Run the ramps of one round; return outcomes and visited positions, (T, N, 3) a run."""
+    study, structure, md = work.study, work.structure, work.study.md
     temperatures = explore_temperatures(study)
-    md = study.md
     layout = choose_layout(
-        cores, len(temperatures), ranks=md.ranks, threads=md.threads, gpus=md.gpus, deterministic=study.deterministic
+        work.cores,
+        len(temperatures),
+        ranks=md.ranks,
+        threads=md.threads,
+        gpus=md.gpus,
+        deterministic=study.deterministic,
     )
     mpirun = find_mpirun(layout.ranks)
     jobs = []
@@ -182,19 +191,17 @@ def _explore(
             )  # fmt: skip
 
         def watch(folder=place / "explore" / name, temperature=temperature) -> Watch:  # type: ignore[no-untyped-def]
-            return Watch(folder, structure, polyhedra, 0.0, 0.5 * md.min_distance, temperature)
+            return Watch(folder, structure, work.polyhedra, 0.0, 0.5 * md.min_distance, temperature)
 
         jobs.append(Job(place / "explore" / name, render, phases[-1].stop, watch))
 
     def progress(state: dict[str, tuple[int, int]]) -> None:
         done, of = sum(s[0] for s in state.values()), sum(s[1] for s in state.values())
-        news(f"round {number}: explore to {max(temperatures):g} K", done, of, "")
+        work.news(f"round {number}: explore to {max(temperatures):g} K", done, of, "")
 
-    outcomes = run_jobs(
-        jobs, layout, lambda ranks: lmp_command(md, ranks, lmp, mpirun), gpus=md.gpus,
-        deterministic=study.deterministic, progress=progress,
-    )  # fmt: skip
-    return jobs, outcomes, [_visited(job.folder, structure) for job in jobs]
+    options = Options(layout, lambda ranks: lmp_command(md, ranks, work.lmp, mpirun), md.gpus, study.deterministic)
+    outcomes = run_jobs(jobs, options, progress)
+    return outcomes, [_visited(job.folder, structure) for job in jobs]
 
 
 def type_map_of(structure: Structure) -> tuple[str, ...]:

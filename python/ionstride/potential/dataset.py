@@ -119,7 +119,7 @@ def neighbours_needed(frames: LabelledFrames, type_map: tuple[str, ...], rcut_A:
     largest = np.zeros(len(type_map), dtype=np.int64)
     for frame in np.linspace(0, len(frames) - 1, min(20, len(frames))).astype(int):
         atoms = Atoms(symbols, frames.positions_A[frame], cell=frames.cell_A[frame], pbc=True)
-        i, j = neighbor_list("ij", atoms, rcut_A)
+        i, j = neighbor_list("ij", atoms, rcut_A)  # type: ignore[no-untyped-call]
         counts = np.zeros((len(atoms), len(type_map)), dtype=np.int64)
         np.add.at(counts, (i, index[j]), 1)
         largest = np.maximum(largest, counts.max(axis=0))

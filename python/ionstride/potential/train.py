@@ -220,7 +220,7 @@ def read_lcurve(path: Path) -> dict[str, Array]:
         if header and len(values) == len(header):
             rows[int(values[0])] = values
     table = np.array([rows[step] for step in sorted(rows)]).reshape(len(rows), len(header) or 1)
-    columns = {"step": table[:, 0] if len(rows) else np.zeros(0)}
+    columns = {"step": table[:, 0] if rows else np.zeros(0)}
     for name, theirs in wanted.items():
-        columns[name] = table[:, header.index(theirs)] if theirs in header and len(rows) else np.zeros(len(rows))
+        columns[name] = table[:, header.index(theirs)] if theirs in header and rows else np.zeros(len(rows))
     return columns

@@ -26,7 +26,8 @@ class Raw:
     origin_A : (T, 3) corner of the cell.
     time_ps : (T), or None if the file does not say.
     unwrapped : whether the file says that its positions are free of periodic wrapping.
-    selected : whether `start`, `stop` and `stride` were applied by the reader.
+    selection : what is still to be taken of these frames once they are unwrapped, where the reader has applied
+        `start` and `stop`; None where it has not.
     notes : format, dropped frames and the like, for `source`.
     """
 
@@ -36,7 +37,7 @@ class Raw:
     origin_A: Array
     time_ps: Array | None
     unwrapped: bool
-    selected: bool = False
+    selection: slice | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -59,7 +60,7 @@ def frame_range(n_frames: int, start: int | None, stop: int | None, stride: int)
 
 
 def even_times(n_frames: int, frame_ps: float | None, why: str) -> Array:
-    """Return 0, frame_ps, 2·frame_ps …
+    """Return the times of evenly spaced frames, from 0.
 
     Raises
     ------
@@ -101,8 +102,8 @@ def unwrap_positions(raw: Raw, scheme: str) -> tuple[Array, str, float | None]:
     path, largest = _kernels.unwrap(np.ascontiguousarray(relative), np.ascontiguousarray(cell))
     if largest > COARSEST_STEP:
         raise PhysicsError(
-            f"between two frames an atom moves by {largest:.2f} of a cell vector (above {COARSEST_STEP:g}), so its path "
-            "cannot be unwrapped; record frames more often, write unwrapped positions (xu yu zu), or, if they are "
+            f"between two frames an atom moves by {largest:.2f} of a cell vector (above {COARSEST_STEP:g}), so its "
+            "path cannot be unwrapped; record frames more often, write unwrapped positions (xu yu zu), or, if they are "
             "unwrapped already, say --unwrap given"
         )
     return path, "minimum-image steps in fractional coordinates x mean cell", float(largest)
@@ -132,11 +133,13 @@ def assemble(
     if time_ps is None:
         time_ps = even_times(len(raw.positions_A), frame_ps, why_no_time)
     path, scheme, largest = unwrap_positions(raw, unwrap)
-    chosen = range(len(path)) if raw.selected else frame_range(len(path), start, stop, stride)
-    part = slice(chosen.start, chosen.stop, chosen.step)
+    part = raw.selection
+    if part is None:
+        chosen = frame_range(len(path), start, stop, stride)
+        part = slice(chosen.start, chosen.stop, chosen.step)
     cell = raw.cell_A[part]
     constant = bool(np.abs(cell - cell[0]).max() == 0.0)
-    source: dict[str, Any] = {**raw.notes, "unwrap": scheme, "frames": len(chosen)}
+    source: dict[str, Any] = {**raw.notes, "unwrap": scheme, "frames": len(cell)}
     if largest is not None:
         source["largest_step_in_cell_vectors"] = largest
     if (start, stop, stride) != (None, None, 1):

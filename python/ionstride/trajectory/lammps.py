@@ -46,9 +46,9 @@ def read_dumps(
     """
     scans = [_kernels.scan_dump(path) for path in files]
     kept = [np.arange(len(scan["step"])) for scan in scans]
-    for number in range(len(scans) - 2, -1, -1):
-        first = min(int(later["step"][0]) for later in scans[number + 1 :])
-        kept[number] = np.flatnonzero(np.asarray(scans[number]["step"]) < first)
+    for segment in range(len(scans) - 1):
+        first = min(int(later["step"][0]) for later in scans[segment + 1 :])
+        kept[segment] = np.flatnonzero(np.asarray(scans[segment]["step"]) < first)
     total = sum(len(k) for k in kept)
     chosen = frame_range(total, start, stop, stride)
     unwrapped = _unwrapped_columns(scans[0]["columns"]) and not keep_wrapped
@@ -58,12 +58,10 @@ def read_dumps(
     for path, scan, frames in zip(files, scans, kept, strict=True):
         mine = wanted[(wanted >= offset) & (wanted < offset + len(frames))] - offset
         offset += len(frames)
-        if len(mine):
+        if len(mine) > 0:
             step = int(mine[1] - mine[0]) if len(mine) > 1 else 1
             parts.append(_kernels.read_dump(path, int(mine[0]), int(mine[-1]) + 1, step, 0, scan["index"]))
     _check_same_atoms(files, parts)
-    thinned = slice(None) if unwrapped else slice(None, None, stride)
-    number = np.array(chosen)
     return Raw(
         symbols=_elements(files[0], parts[0], types),
         positions_A=np.concatenate([p["positions_A"] for p in parts]),
@@ -71,7 +69,7 @@ def read_dumps(
         origin_A=np.concatenate([p["origin_A"] for p in parts]),
         time_ps=_times(parts, wanted, timestep_ps, frame_ps),
         unwrapped=unwrapped,
-        selected=len(range(len(wanted))[thinned]) == len(wanted) == len(number),
+        selection=slice(None) if unwrapped else slice(None, None, stride),
         notes={
             "format": "LAMMPS text dump",
             "files": [str(path) for path in files],

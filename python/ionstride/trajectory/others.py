@@ -89,7 +89,7 @@ def read_npz(path: Path, temperature_K: float) -> Raw:
         positions_A=np.ascontiguousarray(r_A.transpose(1, 0, 2)),
         cell_A=np.broadcast_to(cell, (frames, 3, 3)),
         origin_A=np.zeros((frames, 3)),
-        time_ps=np.arange(frames) * float(data["dt_ps"]),
+        time_ps=np.arange(frames, dtype=np.float64) * float(data["dt_ps"]),
         unwrapped=True,
         notes={
             "format": "IonStride npz",

@@ -85,7 +85,7 @@ def fit_diffusivity(
     scatter = _scatter(displacements, curve, fit, even, threads)
     hidden = 0.3 * (fit.slope - compared.slope) ** 2  # what memory may be left, judged by the step from τ to 2τ
     variance = fit.variance * scatter.ratio + hidden
-    return _verdict(displacements, curve, fit, float(np.sqrt(variance)), scatter, found or fit_ps is not None)
+    return _verdict(displacements, curve, fit, stderr=float(np.sqrt(variance)), scatter=scatter, found=found)
 
 
 def conductivity(diffusivity: Diffusivity, n_ions: int, volume_A3: float, charge_e: float = 1.0) -> Estimate:
@@ -133,13 +133,8 @@ def _given_lags(fit_ps: tuple[float, float], step_ps: float, frames: int) -> Int
         raise InputError(
             f"fit window {first:g} to {last:g} ps holds fewer than two lags at {step_ps:.4g} ps a frame; widen it"
         )
-    # Lags below the window say how the ions vibrate (for the covariance); they are not fitted.  Within it, whole
-    # multiples of a common step keep the covariance cheap.
-    unit = max(1, low // 8)
-    low_unit, high_unit = -(-low // unit), high // unit
-    if high_unit <= low_unit:
-        unit, low_unit, high_unit = 1, low, high
-    inside = np.unique(np.rint(np.geomspace(low_unit, high_unit, 10)).astype(np.int64)) * unit
+    # Lags below the window say how the ions vibrate (for the covariance); they are not fitted.
+    inside = np.rint(np.geomspace(low, high, 10)).astype(np.int64)
     before = ladder(frames)
     return np.unique(np.concatenate([before[before < inside[0]], inside])).astype(np.int64)
 
@@ -202,7 +197,7 @@ def _columns(cells: Array, run: IntArray) -> float:
 
 
 def _verdict(
-    displacements: Displacements, curve: Curve, fit: Slope, stderr: float, scatter: _Scatter, found: bool
+    displacements: Displacements, curve: Curve, fit: Slope, *, stderr: float, scatter: _Scatter, found: bool
 ) -> Diffusivity:
     from scipy import stats
 

@@ -130,7 +130,8 @@ def displacements_from_arrays(
         raise InputError("give one of cell_A and volume_A3: a conductivity needs the volume of the cell")
     if dt_ps is not None and not dt_ps > 0.0:
         raise InputError(f"dt_ps = {dt_ps:g}, wanted a positive time between frames")
-    times = np.arange(r.shape[1]) * dt_ps if dt_ps is not None else np.asarray(time_ps, dtype=np.float64)
+    even = np.arange(r.shape[1], dtype=np.float64) * (dt_ps or 0.0)
+    times = even if dt_ps is not None else np.asarray(time_ps, dtype=np.float64)
     if len(times) != r.shape[1] or not (np.diff(times) > 0).all():
         raise InputError(f"time_ps must increase and hold {r.shape[1]} values, one a frame")
     if cell_A is None:

@@ -141,8 +141,11 @@ def fit_beyond(curve: Curve, first: int, last: int | None = None) -> Slope | Non
     return Slope(first, lags, weights, slope, float(weights @ covariance @ weights), hops)
 
 
-def choose_tau(curve: Curve) -> tuple[Slope, Slope, bool]:
-    """Return the fit beyond the start of the diffusive regime, the fit it was compared with, and whether one was found.
+def choose_tau(curve: Curve) -> tuple[Slope, Slope, float]:
+    """Return the fit beyond the start of the diffusive regime, the fit it was compared with, and what bends.
+
+    The third value is 0 where a start was found; else by how many standard errors the slope still falls at the
+    end of the ladder.
 
     τ is the shortest lag whose slope agrees with those beyond 2τ and 4τ, within 1.2 standard errors of the
     difference (that of nested efficient estimates: the difference of their Gaussian variances; what hops add is
@@ -157,19 +160,23 @@ def choose_tau(curve: Curve) -> tuple[Slope, Slope, bool]:
     ValueError
         If no fit is possible at all (fewer than about eight frames, or ions that do not move).
     """
-    usable = [i for i, k in enumerate(curve.lag) if i == 0 or 8 * int(k) <= curve.n_frames]
-    fits = [fit for i in usable if (fit := fit_beyond(curve, i)) is not None]
+    long_enough = [i for i, k in enumerate(curve.lag) if i == 0 or 4 * int(k) <= curve.n_frames]
+    fits = [fit for i in long_enough if (fit := fit_beyond(curve, i)) is not None]
     if not fits:
         raise ValueError("no lag to fit")
     lag = [int(curve.lag[fit.first]) for fit in fits]
-    for number, fit in enumerate(fits):
+    last = max((i for i, k in enumerate(lag) if 8 * k <= curve.n_frames), default=0)  # longer ones only compare
+    for number, fit in enumerate(fits[: last + 1]):
         others = [fits[lag.index(m * lag[number])] for m in (2, 4) if m * lag[number] in lag]
-        if all(_agree(fit, other) for other in others):
-            start = min((i for i, k in enumerate(lag) if k >= 2 * lag[number]), default=len(fits) - 1)
-            return fits[start], fit, bool(others) or len(fits) == 1
-    return fits[-1], fits[-1], False
+        if all(abs(fall(fit, other)) <= _AGREE for other in others):
+            start = min((i for i, k in enumerate(lag) if k >= 2 * lag[number]), default=last)
+            return fits[min(start, last)], fit, 0.0
+    falls = [fall(fits[last], fits[i]) for i in range(last + 1, len(fits))]
+    falls += [fall(fits[i], fits[last]) for i in range(last) if 2 * lag[i] == lag[last]]
+    return fits[last], fits[last], max(falls, default=0.0)
 
 
-def _agree(near: Slope, far: Slope) -> bool:
+def fall(near: Slope, far: Slope) -> float:
+    """Return by how many standard errors of their difference the slope beyond a longer lag is the smaller one."""
     spread = max(far.gaussian - near.gaussian, 0.1 * far.gaussian)
-    return abs(near.slope - far.slope) <= _AGREE * float(np.sqrt(spread))
+    return (near.slope - far.slope) / float(np.sqrt(spread))

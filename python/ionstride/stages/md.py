@@ -1,23 +1,25 @@
 """The md stage: one LAMMPS run for each temperature and replica, the mean cell first if wanted."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import _kernels
-from .campaign import Job, Outcome, Watch, check_lammps, choose_layout, read_thermo, run_jobs
-from .checks import Array
-from .deck import Phase, cell_phases, check_md, lmp_command, production_phases, render_deck
-from .deck.render import to_lammps_frame
-from .errors import PhysicsError
-from .geometry import intact_frames
-from .process import find_mpirun
-from .records import Polyhedron, RunDeck, Structure
-from .runrecord import write_json
-from .settings import MdSettings, Study
-from .structure import make_supercell
-from .ui import Screen
+from .. import _kernels, potential
+from ..campaign import Job, Options, Outcome, Watch, check_lammps, choose_layout, read_thermo, run_jobs
+from ..checks import Array
+from ..deck import Phase, cell_phases, check_md, lmp_command, production_phases, render_deck
+from ..deck.render import to_lammps_frame
+from ..errors import PhysicsError
+from ..geometry import intact_frames
+from ..process import find_mpirun
+from ..records import Polyhedron, RunDeck, Structure
+from ..runrecord import read_json, write_json
+from ..settings import MdSettings, Study, as_dict
+from ..structure import make_supercell
+from ..ui import Screen
+from .work import Work, read_cell, read_polyhedra
 
 Run = tuple[str, float, int, Structure, list[Phase]]
 
@@ -90,45 +92,55 @@ def study_deck(
     )  # fmt: skip
 
 
-def make_md(
-    study: Study,
-    structure: Structure,
-    polyhedra: list[Polyhedron],
-    model: Path,
-    folder: Path,
-    *,
-    cores: int,
-    screen: Screen,
-) -> list[str]:
-    """Run all MD of a study; returns the names of the outputs in `folder`.
+@dataclass(frozen=True)
+class MdWork:
+    """What every run of a study's MD shares.
+
+    Attributes
+    ----------
+    study, polyhedra, model, folder : the study, what must stay whole, the potential and where it all goes.
+    lmp : the LAMMPS program, already looked at.
+    cores : cores to use.
+    screen : where progress is shown.
+    """
+
+    study: Study
+    polyhedra: list[Polyhedron]
+    model: Path
+    folder: Path
+    lmp: str
+    cores: int
+    screen: Screen
+
+
+def make_md(work: MdWork, structure: Structure) -> list[str]:
+    """Run all MD of a study; returns the names of the outputs in `work.folder`.
 
     Raises
     ------
     PhysicsError
         If every run went bad; the reasons are told.
     """
-    md = study.md
+    md = work.study.md
     check_md(md)
-    lmp = str(check_lammps(md.lmp, folder, max(md.ranks, md.gpus)))
-    cells, strains = None, {}
-    if md.cell == "npt":
-        cells, strains = _find_cells(study, structure, polyhedra, model, folder, lmp, cores, screen)
-    runs = planned_runs(study, structure, cells)
-    outcomes = _run_all(study, runs, polyhedra, model, folder, lmp, cores, screen, 0)
-    rows = [
-        _describe(study, run, outcome, polyhedra, folder, strains.get(run[1]))
-        for run, outcome in zip(runs, outcomes, strict=True)
-    ]
+    cells, strains = _find_cells(work, structure) if md.cell == "npt" else (None, {})
+    runs = planned_runs(work.study, structure, cells)
+    outcomes = _run_all(work, runs, 0)
+    rows = [_describe(work, run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]
+    for row in rows:
+        row["strain"] = strains.get(row["temperature_K"])
     bad = [f"{row['id']}: {row['ended']}" for row in rows if row["ended"] != "complete"]
     for sentence in bad:
-        screen.warn(f"MD stopped, {sentence}")
+        work.screen.warn(f"MD stopped, {sentence}")
     if len(bad) == len(rows):
         raise PhysicsError(
             "no MD run stayed in order (" + "; ".join(bad) + "); the potential needs more or other reference frames, "
             "or the temperatures are too high for it"
         )
-    write_json(folder / "md.json", {"runs": rows, "timestep_fs": md.timestep_fs, "elements": element_order(structure)})
-    dumps = [str(p.relative_to(folder)) for row in rows for p in production_files(folder / row["id"])]
+    write_json(
+        work.folder / "md.json", {"runs": rows, "timestep_fs": md.timestep_fs, "elements": element_order(structure)}
+    )
+    dumps = [str(p.relative_to(work.folder)) for row in rows for p in production_files(work.folder / row["id"])]
     return ["md.json", *dumps]
 
 
@@ -137,61 +149,41 @@ def production_files(run: Path) -> list[Path]:
     return sorted(run.glob("production.*.lammpstrj"))
 
 
-def _run_all(
-    study: Study,
-    runs: list[Run],
-    polyhedra: list[Polyhedron],
-    model: Path,
-    folder: Path,
-    lmp: str,
-    cores: int,
-    screen: Screen,
-    what: int,
-) -> list[Outcome]:
-    md = study.md
+def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
+    study, md = work.study, work.study.md
     layout = choose_layout(
-        cores, len(runs), ranks=md.ranks, threads=md.threads, gpus=md.gpus, deterministic=study.deterministic
+        work.cores, len(runs), ranks=md.ranks, threads=md.threads, gpus=md.gpus, deterministic=study.deterministic
     )
     mpirun = find_mpirun(layout.ranks)
     frames_2ps = max(5, round(2.0 / md.frame_ps))
 
     def job(run: Run) -> Job:
         id, temperature, _, structure, phases = run
-        place = folder / id
+        place = work.folder / id
         return Job(
             place,
             lambda restart: study_deck(
-                study, run, model, ranks=layout.ranks, threads=layout.threads, restart=restart, what=what
+                study, run, work.model, ranks=layout.ranks, threads=layout.threads, restart=restart, what=what
             ),
             phases[-1].stop,
-            lambda: Watch(place, structure, polyhedra, md.min_intact, md.min_distance, temperature, frames_2ps),
+            lambda: Watch(place, structure, work.polyhedra, md.min_intact, md.min_distance, temperature, frames_2ps),
         )
 
     def progress(state: dict[str, tuple[int, int]]) -> None:
         for id, (step, stop) in state.items():
             if step > 0:
-                screen.news(id, step, stop)
+                work.screen.news(id, step, stop)
 
-    return run_jobs(
-        [job(run) for run in runs], layout, lambda ranks: lmp_command(md, ranks, lmp, mpirun), gpus=md.gpus,
-        deterministic=study.deterministic, progress=progress,
-    )  # fmt: skip
+    options = Options(layout, lambda ranks: lmp_command(md, ranks, work.lmp, mpirun), md.gpus, study.deterministic)
+    return run_jobs([job(run) for run in runs], options, progress)
 
 
-def _find_cells(
-    study: Study,
-    structure: Structure,
-    polyhedra: list[Polyhedron],
-    model: Path,
-    folder: Path,
-    lmp: str,
-    cores: int,
-    screen: Screen,
-) -> tuple[dict[float, Array], dict[float, list[float]]]:
+def _find_cells(work: MdWork, structure: Structure) -> tuple[dict[float, Array], dict[float, list[float]]]:
     """Return temperature → mean cell (LAMMPS frame) and → strain (xx, yy, zz, yz, xz, xy) against the given one."""
-    base = repeat(structure, study.md)
-    runs: list[Run] = [(f"{t:g}K_cell", t, 0, base, cell_phases(study.md, t)) for t in study.md.temperatures_K]
-    outcomes = _run_all(study, runs, polyhedra, model, folder, lmp, cores, screen, 1)
+    md = work.study.md
+    base = repeat(structure, md)
+    runs: list[Run] = [(f"{t:g}K_cell", t, 0, base, cell_phases(md, t)) for t in md.temperatures_K]
+    outcomes = _run_all(work, runs, 1)
     cells: dict[float, Array] = {}
     strains: dict[float, list[float]] = {}
     given = to_lammps_frame(base.cell_A)
@@ -201,7 +193,7 @@ def _find_cells(
                 f"the NPT run that should find the cell at {temperature:g} K stopped: {outcome.ended}; use md.cell = "
                 '"given", or train on strained frames with virials'
             )
-        thermo = read_thermo(folder / id / "log.lammps")
+        thermo = whole_thermo(work.folder / id)
         second_half = thermo[thermo[:, 0] >= (phases[-1].start + phases[-1].stop) / 2]
         lx, ly, lz, xy, xz, yz = second_half[:, 8:14].mean(axis=0)
         mean = np.array([[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]])
@@ -210,44 +202,46 @@ def _find_cells(
         cells[temperature] = mean
         strains[temperature] = [float(e[i, j]) for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]
         change = 100 * (np.linalg.det(mean) / np.linalg.det(given) - 1)
-        screen.say(f"           cell at {temperature:g} K: volume {change:+.2f} % against the given one")
+        work.screen.say(f"           cell at {temperature:g} K: volume {change:+.2f} % against the given one")
     return cells, strains
 
 
-def _describe(
-    study: Study, run: Run, outcome: Outcome, polyhedra: list[Polyhedron], folder: Path, strain: list[float] | None
-) -> dict[str, Any]:
+def whole_thermo(run: Path) -> Array:
+    """Return the thermo rows of a run, (rows, 14), those before an interruption included."""
+    parts = [read_thermo(log) for log in [*sorted(run.glob("log.*.before")), run / "log.lammps"]]
+    rows = np.concatenate(parts)
+    return rows[np.unique(rows[:, 0], return_index=True)[1]]
+
+
+def _describe(work: MdWork, run: Run, outcome: Outcome) -> dict[str, Any]:
     """Return one run's row of md.json: health and speed."""
     id, temperature, replica, structure, phases = run
-    production = phases[-1]
-    thermo = read_thermo(folder / id / "log.lammps")
-    for earlier in sorted((folder / id).glob("log.*.before")):
-        thermo = np.concatenate([read_thermo(earlier), thermo])
-    thermo = thermo[np.unique(thermo[:, 0], return_index=True)[1]] if len(thermo) else thermo
+    md, production = work.study.md, phases[-1]
+    thermo = whole_thermo(work.folder / id)
     steady = thermo[thermo[:, 0] >= production.start]
     atoms = len(structure.symbols)
     drift = None
     if len(steady) > 2:
         drift = float(1000 * np.polyfit(steady[:, 1], steady[:, 5], 1)[0] / atoms)
+    shown = thermo[:: max(1, len(thermo) // 300)]
     return {
         "id": id,
         "temperature_K": temperature,
         "replica": replica,
         "atoms": atoms,
-        "production_ps": (min(outcome.steps, production.stop) - production.start) * study.md.timestep_fs / 1000,
-        "timestep_fs": study.md.timestep_fs,
-        "ensemble": study.md.ensemble,
+        "production_ps": max(0.0, (min(outcome.steps, production.stop) - production.start) * md.timestep_fs / 1000),
+        "timestep_fs": md.timestep_fs,
+        "ensemble": md.ensemble,
         "mean_temperature_K": float(steady[:, 2].mean()) if len(steady) else None,
         "energy_drift_meV_atom_ps": drift,
-        "intact": _intact_share(folder / id, structure, polyhedra),
+        "intact": _intact_share(work.folder / id, structure, work.polyhedra),
         "atom_steps_per_s": round(atoms * outcome.steps / outcome.wall_s, 1) if outcome.wall_s > 0 else None,
         "wall_s": outcome.wall_s,
-        "strain": strain,
         "ended": outcome.ended,
         "thermo": {
-            "time_ps": np.round(thermo[:: max(1, len(thermo) // 300), 1], 4).tolist(),
-            "temperature_K": np.round(thermo[:: max(1, len(thermo) // 300), 2], 2).tolist(),
-            "potential_eV_atom": np.round(thermo[:: max(1, len(thermo) // 300), 3] / atoms, 6).tolist(),
+            "time_ps": np.round(shown[:, 1], 4).tolist(),
+            "temperature_K": np.round(shown[:, 2], 2).tolist(),
+            "potential_eV_atom": np.round(shown[:, 3] / atoms, 6).tolist(),
         },
     }
 
@@ -262,3 +256,24 @@ def _intact_share(place: Path, structure: Structure, polyhedra: list[Polyhedron]
         return {}
     share = np.concatenate(whole).mean(axis=0)
     return {str(p): float(s) for p, s in zip(polyhedra, share, strict=True)}
+
+
+def needs(work: Work) -> Any:
+    """Return what the outputs of this stage depend on."""
+    md = {k: v for k, v in as_dict(work.study.md).items() if k not in ("ranks", "threads", "gpus", "lmp")}
+    return [md, work.study.seed, work.outputs("structure"), work.outputs("potential")]
+
+
+def make(work: Work) -> list[str]:
+    """Make the outputs of this stage; return their names."""
+    described = read_json(work.folder("potential") / "potential.json")
+    model = Path(described["model"])
+    if not model.is_absolute():
+        model = work.folder("potential") / model
+    type_map = tuple(described["type_map"])
+    cell = read_cell(work)
+    potential.check_elements(cell.symbols, type_map, model)
+    lmp = str(check_lammps(work.study.md.lmp, work.folder("md"), max(work.study.md.ranks, work.study.md.gpus)))
+    with work.screen.working():
+        md = MdWork(work.study, read_polyhedra(work), model.resolve(), work.folder("md"), lmp, work.cores, work.screen)
+        return make_md(md, cell)

@@ -5,13 +5,14 @@ import io
 from pathlib import Path
 from typing import Any
 
-from . import trajectory, transport
-from .errors import PhysicsError
-from .mdstage import production_files
-from .records import Arrhenius, Diffusivity, Displacements, Estimate, Msd
-from .runrecord import read_json, write_json, write_text
-from .settings import Study, TransportSettings
-from .ui import Screen
+from .. import trajectory, transport
+from ..errors import PhysicsError
+from ..records import Arrhenius, Diffusivity, Displacements, Estimate, Msd
+from ..runrecord import read_json, write_json, write_text
+from ..settings import Study, TransportSettings, as_dict
+from ..ui import Screen
+from .md import production_files
+from .work import Work
 
 
 def make_transport(study: Study, md_folder: Path, folder: Path, *, threads: int, screen: Screen) -> list[str]:
@@ -151,3 +152,15 @@ def words(estimate: dict[str, Any], unit: str) -> str:
     """Return 'value [low, high] unit'."""
     low, high = estimate["ci95"]
     return f"{estimate['value']:.3g} [{low:.2g}, {high:.2g}] {unit}"
+
+
+def needs(work: Work) -> Any:
+    """Return what the outputs of this stage depend on."""
+    return [as_dict(work.study.transport), work.study.structure.mobile, work.outputs("md")]
+
+
+def make(work: Work) -> list[str]:
+    """Make the outputs of this stage; return their names."""
+    return make_transport(
+        work.study, work.folder("md"), work.folder("transport"), threads=work.cores, screen=work.screen
+    )

@@ -1,0 +1,94 @@
+"""The learning stage: rounds in which the half-trained potential explores."""
+
+from pathlib import Path
+from typing import Any
+
+from .. import learning, potential
+from ..campaign import check_lammps
+from ..records import LabelledFrames, Structure
+from ..runrecord import key_of, read_json, write_json
+from ..settings import as_dict
+from ..store import load_frames, save_frames
+from .reference import label
+from .work import Work, model_given, read_cell, read_polyhedra
+
+
+def skip(work: Work) -> str:
+    """Return why there is nothing to learn, or nothing."""
+    if work.study.potential.model:
+        return model_given(work)
+    if work.frame_files:
+        return "labelled frames are given"
+    return "no rounds are asked for" if work.study.learning.rounds < 1 else ""
+
+
+def _md_of_learning(work: Work) -> dict[str, Any]:
+    md = as_dict(work.study.md)
+    return {k: md[k] for k in ("timestep_fs", "frame_ps", "start_K", "thermostat_ps", "min_distance")}
+
+
+def _net_needs(work: Work) -> dict[str, Any]:
+    net = as_dict(work.study.potential)
+    return {k: v for k, v in net.items() if k not in ("model", "model_type_map", "steps")}
+
+
+def needs(work: Work) -> Any:
+    """Return what the outputs of this stage depend on."""
+    return [
+        as_dict(work.study.learning),
+        _net_needs(work),
+        _md_of_learning(work),
+        learning.explore_temperatures(work.study),
+        work.study.seed,
+        work.outputs("structure"),
+        work.outputs("reference")["frames.npz"],
+    ]
+
+
+def make(work: Work) -> list[str]:
+    """Make the outputs of this stage; return their names."""
+    folder = work.folder("learning")
+    first = load_frames(work.folder("reference") / "frames.npz")
+    cell = read_cell(work)
+    potential.check_backend(work.study.potential.backend)
+    lmp = check_lammps(work.study.md.lmp, folder, work.study.md.ranks)
+    type_map = learning.type_map_of(cell)
+    started = read_json(folder / "started.json")
+    if started != {"key": key_of(needs(work))}:
+        _wipe_rounds(folder)
+    write_json(folder / "started.json", {"key": key_of(needs(work))})
+    sel = potential.neighbours_needed(first, type_map, work.study.potential.rcut_A, 1.35)
+
+    def label_visited(cells: list[Structure], group: int, what: str) -> LabelledFrames:
+        return label(work, cells, group, what)
+
+    with work.screen.working():
+        rounds = learning.LearningWork(
+            work.study, cell, read_polyhedra(work), folder, str(lmp), work.cores, work.screen.news
+        )
+        learned = learning.run_rounds(rounds, first, label=label_visited, sel=sel, type_map=type_map)
+    save_frames(learned.frames, folder / "frames.npz")
+    write_json(
+        folder / "learning.json",
+        {
+            "rounds": learned.rounds,
+            "ended": learned.ended,
+            "checkpoint": str(learned.checkpoint.relative_to(folder)),
+            "sel": sel,
+        },
+    )
+    for r in learned.rounds:
+        whole = ", ".join(f"{name} {100 * share:.1f} %" for name, share in r["intact"].items())
+        work.screen.say(
+            f"           round {r['round']}: {r['labels']} labels, {r['force_rmse_new_meV_A']:.0f} meV/Å on newly "
+            f"visited frames; whole in {whole or 'no polyhedra'}{'; ' + r['stopped'] if r['stopped'] else ''}"
+        )
+    work.screen.say(f"           {learned.ended}")
+    return ["frames.npz", "learning.json"]
+
+
+def _wipe_rounds(folder: Path) -> None:
+    import shutil
+
+    for place in folder.glob("round_*"):
+        shutil.rmtree(place)
