@@ -38,3 +38,19 @@ class MissingToolError(IonstrideError):
 
 class ToolError(IonstrideError):
     """An outside program (dp, lmp) failed; the message names its log and quotes its last words."""
+
+
+class DiskFullError(IonstrideError):
+    """The disk is full; the message says what is safe.
+
+    Parameters
+    ----------
+    folder : where there was no room.
+    what : what was being done.
+    """
+
+    def __init__(self, folder: Path | str, what: str) -> None:
+        super().__init__(
+            f"the disk of '{folder}' is full: {what} could not be written; nothing is half-written, finished stages, "
+            "labels and checkpoints are saved: free some space and run the same command again"
+        )

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import MissingToolError, ToolError
+from .errors import DiskFullError, MissingToolError, ToolError
 
+ROOM_LEFT = 1_000_000
+"""Bytes: a program that fails with less room left failed for want of it."""
 MD_EXTRA = 'pip install "ionstride[md]"'
 
 
@@ -79,7 +81,7 @@ def started(command: list[str], *, folder: Path, log: Path, env: dict[str, str])
         except OSError as error:
             raise MissingToolError(f"'{command[0]}' could not be started: {error.strerror}") from error
     guard = subprocess.Popen(
-        ["/bin/sh", "-c", 'read -r _; kill -9 -- "-$1"', "guard", str(child.pid)],
+        ["/bin/sh", "-c", 'read -r _; kill -9 "-$1"', "guard", str(child.pid)],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
@@ -121,8 +123,10 @@ def run_program(
 
     Raises
     ------
+    DiskFullError
+        If the program fails and no room is left on the disk.
     ToolError
-        If the program fails; the message names the log and quotes its last lines.
+        If the program fails otherwise; the message names the log and quotes its last lines.
     """
     with started(command, folder=folder, log=log, env=env) as child:
         next_watch = time.monotonic() + every_s
@@ -136,6 +140,8 @@ def run_program(
         code = child.returncode
     if watch is not None:
         watch()
+    if code != 0 and shutil.disk_usage(folder).free < ROOM_LEFT:
+        raise DiskFullError(folder, f"what {Path(command[0]).name} makes")
     if code != 0:
         raise ToolError(f"{Path(command[0]).name} ended with code {code}; see {log}. Its last words: {last_words(log)}")
     return ""

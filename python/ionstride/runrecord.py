@@ -1,11 +1,11 @@
 """What was made from what: run.json, atomic writes, hashes and the lock of an output folder."""
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import platform
-import shutil
 import sys
 import tempfile
 import time
@@ -15,13 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, IonstrideError
+from .errors import DiskFullError, InputError
 
 RECORD = "run.json"
-
-
-class DiskFullError(IonstrideError):
-    """The disk is full; the message says what is safe."""
 
 
 @contextmanager
@@ -41,12 +37,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.errno in (28, 122):
-            free = shutil.disk_usage(path.parent).free / 1e6
-            raise DiskFullError(
-                f"the disk is full ({free:.0f} MB free) while writing {path}; nothing was half-written and the "
-                "finished stages are kept: free some space and run the same command again"
-            ) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(path.parent, path.name) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from ionstride.labels import check_units, read_frames
 REALDATA = pytest.mark.skipif("IONSTRIDE_REALDATA" not in os.environ, reason="IONSTRIDE_REALDATA is not set")
 
 
-def crystal(frames=40, seed=0, step=0.03):
+def crystal(frames=40, seed=0, step=0.03, strain=0.003):
     """Return frames of Lennard-Jones argon named Li and S: positions, cell, energies, forces, virials."""
     from ase.build import bulk
     from ase.calculators.lj import LennardJones
@@ -23,7 +23,7 @@ def crystal(frames=40, seed=0, step=0.03):
     for _ in range(frames):
         atoms = bulk("Ar", "fcc", a=3.4, cubic=True) * (2, 2, 2)
         atoms.positions += random.normal(0, step, atoms.positions.shape)
-        atoms.set_cell(atoms.cell.array @ (np.eye(3) + random.uniform(-0.003, 0.003) * np.eye(3)), scale_atoms=True)
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + random.uniform(-strain, strain) * np.eye(3)), scale_atoms=True)
         atoms.calc = LennardJones(sigma=2.2, epsilon=0.1, rc=5.0, smooth=True)
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
         rows.append((atoms.positions, atoms.cell.array, atoms.get_potential_energy(), atoms.get_forces(), virial))
@@ -206,7 +206,7 @@ def test_good_units_pass_and_wrong_ones_are_guessed(tmp_path):
 
 def test_wrong_virials_are_seen(tmp_path):
     """Prevents a pressure of the wrong sign or unit from being trained."""
-    write_deepmd(tmp_path / "x", crystal(40))
+    write_deepmd(tmp_path / "x", crystal(40, strain=0.01))
     frames = read_frames([tmp_path / "x"])
     for factor in (-1.0, 1 / 160.2):
         with pytest.raises(InputError, match="work of the virials"):

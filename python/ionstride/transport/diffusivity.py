@@ -10,12 +10,24 @@ from ..records import Diffusivity, Displacements, Estimate, Verdict
 from ..units import A2_PS_TO_CM2_S, nernst_einstein_mS_cm
 from .msd import is_even, mean_step_ps, moments
 from .process import slope_weights
-from .window import Curve, IntArray, Slope, choose_tau, fit_beyond, ladder, make_curve, model_covariance
+from .window import (
+    Curve,
+    IntArray,
+    Slope,
+    choose_tau,
+    fall,
+    fit_beyond,
+    ladder,
+    make_curve,
+    model_covariance,
+    plain_slope,
+)
 
 HOP_A = 3.0  # He, Zhu, Mo: the usual distance between sites of a lithium conductor
 FEWEST_HOPS = 10.0  # below it the interval is a bound
 _LARGEST_STDERR = 0.6  # of ln D; beyond it the interval is a bound
 _SMALLEST_RISE_A2 = 1.0  # diffusive part of the MSD over the whole run; below it no ion has changed its site
+_BENT = 3.0  # standard errors by which the slope may change towards longer lags
 _THEORY_DOF = 20.0  # weight of the theory of the process against the scatter between ions and blocks
 _BLOCKS = 8
 
@@ -38,7 +50,8 @@ def fit_diffusivity(
     Parameters
     ----------
     displacements : the ions' paths; runs are pooled.
-    fit_ps : first and last lag of the fit; found if not given.
+    fit_ps : first and last lag of the fit; found if not given.  A window over which the MSD bends is fitted by
+        plain least squares, whose slope is the mean one, and a reason says so.
     threads : threads of the kernel.
 
     Returns
@@ -71,10 +84,9 @@ def fit_diffusivity(
     curve = make_curve(lag, lag_ps, tensor, fourth, frames)
     if curve.msd_A2[0] <= 0.0:
         raise PhysicsError("the mobile ions do not move at all: every displacement is zero")
-    found = True
     if fit_ps is None:
         try:
-            fit, compared, found = choose_tau(curve)
+            fit, compared, bend = choose_tau(curve)
         except ValueError as error:
             raise PhysicsError(f"{frames} frames are too few to fit a diffusion coefficient") from error
     else:
@@ -82,10 +94,17 @@ def fit_diffusivity(
         if given is None:
             raise InputError(f"fit window {fit_ps[0]:g} to {fit_ps[1]:g} ps holds fewer than two lags; widen it")
         fit = compared = given
+        middle = (len(lag) - 1 + given.first) // 2
+        later = fit_beyond(curve, middle, len(lag) - 1) if middle > given.first else None
+        bend = 0.0 if later is None else fall(given, later)
+        if later is not None and abs(bend) > _BENT:
+            fit, compared = plain_slope(curve, given), later
     scatter = _scatter(displacements, curve, fit, even, threads)
     hidden = 0.3 * (fit.slope - compared.slope) ** 2  # what memory may be left, judged by the step from τ to 2τ
     variance = fit.variance * scatter.ratio + hidden
-    return _verdict(displacements, curve, fit, stderr=float(np.sqrt(variance)), scatter=scatter, found=found)
+    return _verdict(
+        displacements, curve, fit, stderr=float(np.sqrt(variance)), scatter=scatter, bend=bend, given=fit_ps is not None
+    )
 
 
 def conductivity(diffusivity: Diffusivity, n_ions: int, volume_A3: float, charge_e: float = 1.0) -> Estimate:
@@ -134,7 +153,7 @@ def _given_lags(fit_ps: tuple[float, float], step_ps: float, frames: int) -> Int
             f"fit window {first:g} to {last:g} ps holds fewer than two lags at {step_ps:.4g} ps a frame; widen it"
         )
     # Lags below the window say how the ions vibrate (for the covariance); they are not fitted.
-    inside = np.rint(np.geomspace(low, high, 10)).astype(np.int64)
+    inside = np.rint(np.linspace(low, high, min(12, high - low + 1))).astype(np.int64)
     before = ladder(frames)
     return np.unique(np.concatenate([before[before < inside[0]], inside])).astype(np.int64)
 
@@ -197,7 +216,14 @@ def _columns(cells: Array, run: IntArray) -> float:
 
 
 def _verdict(
-    displacements: Displacements, curve: Curve, fit: Slope, *, stderr: float, scatter: _Scatter, found: bool
+    displacements: Displacements,
+    curve: Curve,
+    fit: Slope,
+    *,
+    stderr: float,
+    scatter: _Scatter,
+    bend: float,
+    given: bool,
 ) -> Diffusivity:
     from scipy import stats
 
@@ -211,13 +237,20 @@ def _verdict(
     local = float(np.log(curve.msd_A2[fit.lags[-1]] / curve.msd_A2[fit.lags[0]]) / np.log(last_ps / first_ps))
     reasons = [f"MSD grows as t^{local:.2f} from {first_ps:.3g} to {last_ps:.3g} ps"]
     verdict: Verdict = "diffusive"
-    if not found:
-        reasons.append("no lag was found beyond which the slope stays the same: the run is short for its memory")
+    if abs(bend) > _BENT:
+        reasons.append(
+            f"the MSD is no straight line: its slope changes by {abs(bend):.2g} standard errors towards longer lags"
+        )
     if fit.slope - 1.645 * stderr <= 0.0:
         verdict = "not-diffusing"
         reasons.append(
             f"the slope of the MSD is not above zero by its own error: ions vibrate with an MSD of "
             f"{curve.msd_A2[fit.lags[-1]]:.2g} Å²"
+        )
+    elif bend > _BENT and not given:
+        verdict = "bound"
+        reasons.append(
+            "it still falls, as of ions that return: the slope is an upper bound of that of long-range motion"
         )
     elif rise < _SMALLEST_RISE_A2:
         verdict = "bound"

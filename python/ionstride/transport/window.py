@@ -141,6 +141,17 @@ def fit_beyond(curve: Curve, first: int, last: int | None = None) -> Slope | Non
     return Slope(first, lags, weights, slope, float(weights @ covariance @ weights), hops)
 
 
+def plain_slope(curve: Curve, fit: Slope) -> Slope:
+    """Return the same fit by ordinary least squares: the mean slope, where the MSD is no straight line."""
+    t = curve.lag_ps[fit.lags]
+    weights = (t - t.mean()) / float(np.sum((t - t.mean()) ** 2))
+    least = _LEAST_SLOPE * float(curve.msd_A2[fit.first] / curve.lag_ps[fit.first])
+    slope = float(weights @ curve.msd_A2[fit.lags])
+    covariance = model_covariance(curve, fit.first, curve.lag[fit.lags], max(slope, least), curve.n_frames)
+    gaussian = float(weights @ covariance @ weights) / curve.n_ions
+    return Slope(fit.first, fit.lags, weights, slope, gaussian, fit.hops)
+
+
 def choose_tau(curve: Curve) -> tuple[Slope, Slope, float]:
     """Return the fit beyond the start of the diffusive regime, the fit it was compared with, and what bends.
 

@@ -1,0 +1,55 @@
+"""Study files: what is read is what was meant."""
+
+import dataclasses
+
+import pytest
+
+from ionstride.errors import FormatError, InputError
+from ionstride.settings import Study, as_toml, load_study
+
+
+def test_defaults_read_back(tmp_path):
+    """Printed defaults that do not read back to themselves would be a wrong manual."""
+    file = tmp_path / "study.toml"
+    file.write_text(as_toml(Study()))
+    assert dataclasses.replace(load_study(file), folder=Study().folder) == Study()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[md]\nprodution_ps = 3", ["'prodution_ps'", "[md]", "'production_ps'"]),
+        ("[mdd]\nx = 1", ["'mdd'", "'md'"]),
+        ("[md]\nreplicas = 2.5", ["md.replicas", "2.5", "whole number"]),
+        ("[md]\nensemble = 'nvtt'", ["'nvtt'", "'nvt'"]),
+        ("md = 3", ["[md]"]),
+        ("[md]\ntemperatures_K = ['hot']", ["md.temperatures_K", "'hot'", "number"]),
+    ],
+)
+def test_wrong_keys_and_values(tmp_path, text, words):
+    """A misspelt key that is silently ignored gives a run with the default instead."""
+    file = tmp_path / "study.toml"
+    file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_study(file)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_not_toml(tmp_path):
+    """A broken file is named, with the place."""
+    file = tmp_path / "study.toml"
+    file.write_text("[md\n")
+    with pytest.raises(FormatError, match="not valid TOML"):
+        load_study(file)
+
+
+def test_overrides():
+    """`--set` must read numbers, lists and bare words, and make paths start where the user stands."""
+    study = load_study(None, ["md.temperatures_K=[600, 800]", "name=x", "reference.frames=a.npz", "md.timestep_fs=2"])
+    assert study.md.temperatures_K == (600.0, 800.0)
+    assert study.md.timestep_fs == 2.0
+    assert study.name == "x"
+    assert study.reference.frames[0].endswith("/a.npz")
+    assert study.reference.frames[0].startswith("/")
+    with pytest.raises(InputError, match="key=value"):
+        load_study(None, ["md.replicas"])

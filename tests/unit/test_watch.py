@@ -1,0 +1,107 @@
+"""A run gone bad is stopped with a reason."""
+
+import numpy as np
+import pytest
+
+from ionstride.campaign import Layout, Watch, choose_layout, last_restart
+from ionstride.campaign.local import RESTART_END
+from ionstride.records import Polyhedron, Structure
+
+CELL = 10.0 * np.eye(3)
+TETRAHEDRON = np.array([[5, 5, 5], [6.2, 6.2, 6.2], [3.8, 3.8, 6.2], [3.8, 6.2, 3.8], [6.2, 3.8, 3.8], [0.5, 0.5, 0.5]])
+SYMBOLS = ("P", "S", "S", "S", "S", "Li")
+
+
+def watch(folder, **more):
+    options = {"min_intact": 0.9, "min_distance": 0.5, "target_K": 600.0, "window": 3, **more}
+    structure = Structure(SYMBOLS, TETRAHEDRON, CELL)
+    return Watch(folder, structure, [Polyhedron("P", "S", 4, 2.9)], **options)
+
+
+def frame(step, positions):
+    rows = "".join(
+        f"{i} 1 {s} {x:.6f} {y:.6f} {z:.6f} 0 0 0\n"
+        for i, (s, (x, y, z)) in enumerate(zip(SYMBOLS, positions, strict=False), 1)
+    )
+    return (
+        f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n{len(positions)}\nITEM: BOX BOUNDS pp pp pp\n"
+        f"0 10\n0 10\n0 10\nITEM: ATOMS id type element xu yu zu ix iy iz\n{rows}"
+    )
+
+
+def write_frames(folder, frames):
+    text = "".join(frame(step, positions) for step, positions in enumerate(frames))
+    (folder / "production.0000000000.lammpstrj").write_text(text)
+
+
+def test_a_whole_run_goes_on(tmp_path):
+    """A watch that cries wolf would stop good runs."""
+    rng = np.random.default_rng(1)
+    write_frames(tmp_path, [TETRAHEDRON + rng.normal(0, 0.05, (6, 3)) for _ in range(10)])
+    w = watch(tmp_path)
+    assert w.look() == ""
+    assert w.frames_seen == 9  # the last may still be growing
+
+
+def test_fallen_polyhedra(tmp_path):
+    """A crystal that has melted into something else still has a diffusion coefficient, a wrong one."""
+    broken = TETRAHEDRON.copy()
+    broken[1] += 2.0
+    write_frames(tmp_path, [TETRAHEDRON] * 2 + [broken] * 8)
+    assert "fall apart" in watch(tmp_path).look()
+    assert watch(tmp_path, min_intact=0.0).look() == ""
+
+
+def test_atoms_too_near_and_lost(tmp_path):
+    """Fused atoms and lost atoms are the two ways a poor potential ends."""
+    fused = TETRAHEDRON.copy()
+    fused[1] = fused[0] + 0.5
+    write_frames(tmp_path, [TETRAHEDRON, fused, fused])
+    assert "came within" in watch(tmp_path).look()
+    write_frames(tmp_path, [TETRAHEDRON, TETRAHEDRON[:5], TETRAHEDRON])
+    assert "atoms were lost" in watch(tmp_path).look()
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        ("100 0.1 9000 -20 5 -15 0 1000 10 10 10 0 0 0", "9000 K"),
+        ("100 0.1 600 -90 5 -85 0 1000 10 10 10 0 0 0", "energy jumped"),
+        ("100 0.1 nan -20 5 -15 0 1000 10 10 10 0 0 0", "no longer a number"),
+    ],
+)
+def test_log(tmp_path, row, word):
+    """Temperature and energy are the first to tell."""
+    (tmp_path / "log.lammps").write_text(f"0 0 100 -20 1 -19 0 1000 10 10 10 0 0 0\n{row}\n")
+    assert word in watch(tmp_path).look()
+
+
+def test_log_is_read_once_and_in_whole_lines(tmp_path):
+    """Half a line at the end of a growing log is not a number yet."""
+    log = tmp_path / "log.lammps"
+    log.write_text("0 0 100 -20 1 -19 0 1000 10 10 10 0 0 0\n200 0.2 600 -20")
+    w = watch(tmp_path)
+    assert w.look() == ""
+    assert w.step == 0
+    with log.open("a") as stream:
+        stream.write(" 5 -15 0 1000 10 10 10 0 0 0\n")
+    assert w.look() == ""
+    assert w.step == 200
+
+
+def test_only_a_whole_restart_counts(tmp_path):
+    """A restart file cut off by a kill cannot be read; the one before it can."""
+    (tmp_path / "restart.500").write_bytes(b"data" + RESTART_END)
+    (tmp_path / "restart.1000").write_bytes(b"data" + RESTART_END[:5])
+    (tmp_path / "restart.end").write_bytes(b"data" + RESTART_END)
+    assert last_restart(tmp_path) == ("restart.500", 500)
+
+
+def test_layouts():
+    """Small runs go side by side; one large run gets all cores; determinism gets one thread."""
+    free = {"ranks": 0, "threads": 0, "gpus": 0, "deterministic": False}
+    assert choose_layout(2, 3, **free) == Layout(2, 1, 1)
+    assert choose_layout(8, 1, **free) == Layout(1, 8, 1)
+    assert choose_layout(8, 3, **{**free, "ranks": 4}) == Layout(2, 4, 1)
+    assert choose_layout(16, 3, **{**free, "gpus": 2}) == Layout(1, 2, 8)
+    assert choose_layout(8, 1, **{**free, "deterministic": True}) == Layout(1, 1, 1)
