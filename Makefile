@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CPP := $(shell find cpp CMakeLists.txt lammps_inputs -type f 2>/dev/null)
+# A list of the modules, rewritten only when one comes or goes: the installation keeps such a list too.
+TREE := $(shell test -d $(VENV) && { find python -name '*.py' | sort > $(VENV)/.tree.new; \
+	cmp -s $(VENV)/.tree.new $(VENV)/.tree || cp $(VENV)/.tree.new $(VENV)/.tree; })
 DEMO_OUT ?= demo-out
 
 .PHONY: env demo test check bench clean ctest
@@ -26,11 +29,14 @@ $(VENV)/.packages: pyproject.toml constraints.txt
 	$(PIP) install -q $(TORCH)
 	$(PIP) install -q -c constraints.txt scikit-build-core pybind11 cmake ninja
 	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[all,dev]"
+	find python -name '*.py' | sort > $(VENV)/.tree
+	touch $@ $(VENV)/.package
+
+$(VENV)/.package: $(VENV)/.packages $(VENV)/.tree $(CPP)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install -q --no-deps --no-build-isolation -e .
 	touch $@
 
-$(VENV)/.package: $(VENV)/.packages $(CPP)
-	test $(VENV)/.packages -nt $(VENV)/.package || PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install -q --no-deps --no-build-isolation -e .
-	touch $@
+$(VENV)/.tree: | $(VENV)/.packages
 
 demo: env
 	$(BIN)/ionstride run examples/lgps/study.toml --out $(DEMO_OUT)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -115,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         top.print_help()
         return 2
+    warnings.formatwarning = lambda message, *_, **__: f"ionstride: note: {message}\n"
     try:
         return _dispatch(args)
     except IonstrideError as error:

@@ -91,11 +91,13 @@ def _deepmd(screen: Screen) -> bool:
     for backend in BACKENDS:
         try:
             check_backend(backend)
-            words.append(f"{backend} (library present)")
-        except IonstrideError:
-            words.append(f"{backend} (absent)")
-    screen.say(f"dp       {program}; back ends: {', '.join(words)}")
-    return any("tensorflow (lib" in w for w in words)
+            words.append(f"{backend}: ready")
+        except IonstrideError as error:
+            words.append(f"{backend}: {error}")
+    screen.say(f"dp       {program}; back ends:")
+    for word in words:
+        screen.say(f"         {word}")
+    return "tensorflow: ready" in words
 
 
 def _gpus(screen: Screen) -> None:

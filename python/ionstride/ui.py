@@ -64,12 +64,14 @@ class Screen:
             return
         now = time.monotonic()
         first, done_first = self._begun.setdefault(what, (now, done))
-        if now - self._last_line < PLAIN_EVERY_S and done < of:
+        if done < of and (now - self._last_line < PLAIN_EVERY_S or self._tasks.get(what) == done):
             return
         if done >= of and self._tasks.get(what) == "done":
             return
         if done >= of:
             self._tasks[what] = "done"
+        else:
+            self._tasks[what] = done
         self._last_line = now
         left = ""
         if done > done_first and done < of:

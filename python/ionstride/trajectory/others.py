@@ -124,6 +124,8 @@ def read_mdanalysis(
         except Exception as error:
             hint = "" if topology else "; a trajectory of this kind wants --topology (a file with the atoms)"
             raise InputError(f"{names[0]}: MDAnalysis cannot read it ({error}){hint}") from error
+        if topology is None and not (hasattr(universe.atoms, "names") or hasattr(universe.atoms, "elements")):
+            raise InputError(f"{names[0]} holds positions alone; give a file with the atoms by --topology")
         symbols = _symbols(universe, names[0], types)
         positions, cells, times = [], [], []
         for step in universe.trajectory:
@@ -156,9 +158,9 @@ def _symbols(universe: Any, name: str, types: Sequence[str] | None) -> tuple[str
         return tuple(str(e) for e in atoms.elements)
     from MDAnalysis.guesser.tables import masses
 
-    guessed = tuple(
-        "".join(c for c in str(n) if c.isalpha()).capitalize() for n in getattr(atoms, "names", atoms.types)
-    )
-    if all(g in masses for g in guessed):
-        return guessed
+    for attribute in ("names", "types"):
+        if hasattr(atoms, attribute):
+            guessed = tuple("".join(c for c in str(n) if c.isalpha()).capitalize() for n in getattr(atoms, attribute))
+            if all(g in masses for g in guessed):
+                return guessed
     raise InputError(f"{name}: the topology names no elements; give them in type order with --types")

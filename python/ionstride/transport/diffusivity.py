@@ -1,15 +1,14 @@
 """Diffusion coefficient with an interval that holds, and the Nernst-Einstein conductivity."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from ..checks import Array
 from ..errors import InputError, PhysicsError
 from ..records import Diffusivity, Displacements, Estimate, Verdict
 from ..units import A2_PS_TO_CM2_S, nernst_einstein_mS_cm
 from .msd import is_even, mean_step_ps, moments
-from .process import slope_weights
+from .scatter import Scatter, compare, concerted
 from .window import (
     Curve,
     IntArray,
@@ -19,7 +18,6 @@ from .window import (
     fit_beyond,
     ladder,
     make_curve,
-    model_covariance,
     plain_slope,
 )
 
@@ -28,8 +26,6 @@ FEWEST_HOPS = 10.0  # below it the interval is a bound
 _LARGEST_STDERR = 0.6  # of ln D; beyond it the interval is a bound
 _SMALLEST_RISE_A2 = 1.0  # diffusive part of the MSD over the whole run; below it no ion has changed its site
 _BENT = 3.0  # standard errors by which the slope may change towards longer lags
-_THEORY_DOF = 20.0  # weight of the theory of the process against the scatter between ions and blocks
-_BLOCKS = 8
 
 
 def fit_diffusivity(
@@ -45,7 +41,7 @@ def fit_diffusivity(
     with κ the growth rate of the fourth cumulant of the displacement: for independent hops of length a it makes a
     relative error of 1/√(number of hops).  The sum is corrected by the scatter between ions × blocks of time
     (mixed by degrees of freedom), and replaced by the scatter between ions or between blocks where that is
-    significantly larger (ions that differ for good; ions that move together).
+    significantly larger (ions that differ for good; ions that move together, which count as fewer).
 
     Parameters
     ----------
@@ -84,6 +80,8 @@ def fit_diffusivity(
     curve = make_curve(lag, lag_ps, tensor, fourth, frames)
     if curve.msd_A2[0] <= 0.0:
         raise PhysicsError("the mobile ions do not move at all: every displacement is zero")
+    together = concerted(displacements, even, threads)
+    curve = replace(curve, n_ions=curve.n_ions / together)
     if fit_ps is None:
         try:
             fit, compared, bend = choose_tau(curve)
@@ -99,7 +97,7 @@ def fit_diffusivity(
         bend = 0.0 if later is None else fall(given, later)
         if later is not None and abs(bend) > _BENT:
             fit, compared = plain_slope(curve, given), later
-    scatter = _scatter(displacements, curve, fit, even, threads)
+    scatter = compare(displacements, curve, fit, even=even, threads=threads, together=together)
     hidden = 0.3 * (fit.slope - compared.slope) ** 2  # what memory may be left, judged by the step from τ to 2τ
     variance = fit.variance * scatter.ratio + hidden
     return _verdict(
@@ -131,15 +129,6 @@ def conductivity(diffusivity: Diffusivity, n_ions: int, volume_A3: float, charge
     return Estimate(value, low, high)
 
 
-@dataclass(frozen=True)
-class _Scatter:
-    """Measured over expected variance of the slope, its degrees of freedom, and what it says."""
-
-    ratio: float
-    dof: float
-    reasons: tuple[str, ...] = ()
-
-
 def _given_lags(fit_ps: tuple[float, float], step_ps: float, frames: int) -> IntArray:
     first, last = fit_ps
     if not 0.0 < first < last:
@@ -153,66 +142,11 @@ def _given_lags(fit_ps: tuple[float, float], step_ps: float, frames: int) -> Int
             f"fit window {first:g} to {last:g} ps holds fewer than two lags at {step_ps:.4g} ps a frame; widen it"
         )
     # Lags below the window say how the ions vibrate (for the covariance); they are not fitted.
-    inside = np.rint(np.linspace(low, high, min(12, high - low + 1))).astype(np.int64)
+    # Even spacing says whether the MSD is straight; even spacing of the logarithm keeps the precise short lags.
+    inside = np.concatenate([np.linspace(low, high, 9), np.geomspace(low, high, 9)])
+    inside = np.unique(np.rint(inside).astype(np.int64))
     before = ladder(frames)
     return np.unique(np.concatenate([before[before < inside[0]], inside])).astype(np.int64)
-
-
-def _scatter(displacements: Displacements, curve: Curve, fit: Slope, even: bool, threads: int) -> _Scatter:
-    """Compare the expected variance of the slope with the scatter between ions and blocks of time."""
-    from scipy import stats
-
-    tau = int(curve.lag[fit.first])
-    longest = int(curve.lag[fit.lags[-1]])
-    frames = curve.n_frames
-    blocks = int(np.clip(frames // (16 * tau), 1, _BLOCKS))
-    length = frames // blocks
-    lags = curve.lag[fit.lags]
-    lags = lags[lags <= min(longest, length // 2)]
-    if len(lags) < 2:
-        return _Scatter(1.0, _THEORY_DOF)
-    least = 0.02 * float(curve.msd_A2[fit.first] / curve.lag_ps[fit.first])
-    expected = model_covariance(curve, fit.first, lags, max(fit.slope, least), length)
-    lag_ps = curve.lag_ps[fit.lags[: len(lags)]]
-    weights = slope_weights(lag_ps, expected)
-    duration_ratio = frames / length
-    theory = float(weights @ expected @ weights) + fit.hops * curve.n_ions * duration_ratio
-    cells = np.empty((curve.n_ions, blocks))
-    for b in range(blocks):
-        part = slice(b * length, (b + 1) * length)
-        times = displacements.time_ps[part]
-        try:
-            tensor = moments(displacements.r_A[:, part], times, lags, even, threads)[1]
-        except PhysicsError:  # uneven times may leave a block without pairs at some lag
-            return _Scatter(1.0, _THEORY_DOF)
-        cells[:, b] = tensor[..., :3].sum(axis=-1) @ weights
-    if theory <= 0.0 or cells.size < 2:
-        return _Scatter(1.0, _THEORY_DOF)
-    between = cells - cells.mean()
-    square = float(np.sum(between**2)) / (cells.size - 1)
-    kurtosis = float(np.mean(between**4)) / max(float(np.mean(between**2)) ** 2, 1e-300)
-    weight = 2.0 * cells.size / (max(kurtosis, 1.8) - 1.0)
-    ratio = max(0.8, (_THEORY_DOF + weight * square / theory) / (_THEORY_DOF + weight))
-    dof = 0.5 * _THEORY_DOF + weight
-    reasons: tuple[str, ...] = ()
-    groups = {
-        "ions differ from one another for the whole run": blocks * np.var(cells.mean(axis=1), ddof=1)
-        if min(cells.shape) > 1
-        else 0.0,
-        "ions move together": _columns(cells, displacements.run),
-    }
-    dofs = (curve.n_ions - 1, blocks * displacements.n_runs - 1)
-    for (reason, mean_square), free in zip(groups.items(), dofs, strict=True):
-        if free >= 3 and mean_square / theory > ratio * stats.f.ppf(0.995, free, dof):
-            ratio, dof, reasons = float(mean_square / theory), float(free), (f"{reason}: the interval says so",)
-    return _Scatter(float(ratio), float(dof), reasons)
-
-
-def _columns(cells: Array, run: IntArray) -> float:
-    """Return the variance between (run, block) means × the ions in each: that of a cell where ions are independent."""
-    runs = np.unique(run)
-    means = np.concatenate([cells[run == r].mean(axis=0) for r in runs])
-    return 0.0 if len(means) < 2 else float(np.var(means, ddof=1)) * len(cells) / len(runs)
 
 
 def _verdict(
@@ -221,7 +155,7 @@ def _verdict(
     fit: Slope,
     *,
     stderr: float,
-    scatter: _Scatter,
+    scatter: Scatter,
     bend: float,
     given: bool,
 ) -> Diffusivity:
@@ -230,7 +164,7 @@ def _verdict(
     to_D = A2_PS_TO_CM2_S / 6.0
     duration = float(displacements.time_ps[-1] - displacements.time_ps[0])
     rise = max(fit.slope, 0.0) * duration
-    n_hops = curve.n_ions * rise / HOP_A**2
+    n_hops = len(displacements.r_A) * rise / HOP_A**2
     t = float(stats.t.ppf(0.975, scatter.dof))
     relative = stderr / fit.slope if fit.slope > 0.0 else np.inf
     first_ps, last_ps = float(curve.lag_ps[fit.lags[0]]), float(curve.lag_ps[fit.lags[-1]])
@@ -269,7 +203,7 @@ def _verdict(
         ln_stderr = relative
     else:
         # Where no hop at all is a fair guess, three hops of 3 Å are the Poisson bound at 95 %.
-        poisson = 3.7 * HOP_A**2 / (curve.n_ions * duration)
+        poisson = 3.7 * HOP_A**2 / (len(displacements.r_A) * duration)
         multiplied = fit.slope * np.exp(t * min(relative, 1.5)) if fit.slope > 0.0 else 0.0
         low = 0.0
         high = max(fit.slope + t * stderr, poisson, multiplied)

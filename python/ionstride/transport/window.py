@@ -26,7 +26,8 @@ class Curve:
     msd_A2 : (M).
     tensor_A2 : (M, 3, 3) mean ⟨ΔΔᵀ⟩.
     cumulant_A4 : (M) fourth cumulant of Δ, ⟨Δ⁴⟩ − tr(M)² − 2 tr(M²): zero for a Gaussian, Γ a⁴ t for hops.
-    n_ions, n_frames : ions (of all runs) and frames.
+    n_ions : independent ions (of all runs): fewer than there are where ions move together.
+    n_frames : frames.
     """
 
     lag: IntArray
@@ -34,7 +35,7 @@ class Curve:
     msd_A2: Array
     tensor_A2: Array
     cumulant_A4: Array
-    n_ions: int
+    n_ions: float
     n_frames: int
 
 
@@ -144,7 +145,9 @@ def fit_beyond(curve: Curve, first: int, last: int | None = None) -> Slope | Non
 def plain_slope(curve: Curve, fit: Slope) -> Slope:
     """Return the same fit by ordinary least squares: the mean slope, where the MSD is no straight line."""
     t = curve.lag_ps[fit.lags]
-    weights = (t - t.mean()) / float(np.sum((t - t.mean()) ** 2))
+    density = np.gradient(t)  # each lag stands for the stretch of time about it
+    centred = t - np.average(t, weights=density)
+    weights = density * centred / float(np.sum(density * centred**2))
     least = _LEAST_SLOPE * float(curve.msd_A2[fit.first] / curve.lag_ps[fit.first])
     slope = float(weights @ curve.msd_A2[fit.lags])
     covariance = model_covariance(curve, fit.first, curve.lag[fit.lags], max(slope, least), curve.n_frames)

@@ -1,0 +1,224 @@
+"""The whole chain on a small crystal: real CHGNet labels, real DeePMD training, real LAMMPS, real analysis."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from test_cli import POSCAR, one_sentence
+
+from ionstride import _kernels
+from ionstride.campaign import Job, Layout, Options, Watch, run_jobs
+from ionstride.deck import lmp_command, production_phases, render_deck
+from ionstride.process import find_program
+from ionstride.records import RunDeck
+from ionstride.settings import MdSettings
+from ionstride.store import load_structure
+from ionstride.trajectory import read_trajectory
+from ionstride.transport import displacements
+
+pytestmark = pytest.mark.slow
+
+STUDY = """
+name = "small"
+seed = 3
+[structure]
+file = "Li2S.vasp"
+[reference]
+n_frames = 16
+[learning]
+rounds = 1
+steps = 200
+ramp_ps = 0.5
+check_ps = 0.3
+labels_per_round = 6
+[potential]
+rcut_A = 5.0
+neuron = [8, 16]
+axis_neuron = 4
+fitting = [32, 32]
+steps = 600
+checkpoint_steps = 100
+[md]
+temperatures_K = [600, 800, 1000]
+timestep_fs = 2
+ramp_ps = 0.5
+equilibration_ps = 0.2
+production_ps = 4
+frame_ps = 0.02
+checkpoint_ps = 0.5
+min_distance = 0
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with the small study, run once from beginning to end."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "Li2S.vasp").write_text(POSCAR)
+    (folder / "study.toml").write_text(STUDY)
+    done = subprocess.run(
+        [sys.executable, "-m", "ionstride", "run", "study.toml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout
+
+
+def test_all_stages_leave_their_results(finished):
+    """The chain from a structure to a page must hold together, with real parts all the way."""
+    folder, said = finished
+    out = folder / "small-out"
+    results = json.loads((out / "results.json").read_text())
+    assert "universal potential standing in for DFT" in said
+    assert results["reference"]["n_frames"] == 16
+    assert len(results["learning"]["rounds"]) == 1
+    assert results["potential"]["force_rmse_meV_A"] > 0
+    assert [run["ended"] for run in results["md"]["runs"]] == ["complete"] * 3
+    for row, target in zip(results["transport"]["temperatures"], (600, 800, 1000), strict=True):
+        assert row["temperature_K"] == target
+        assert row["verdict"] in ("diffusive", "bound", "not-diffusing")
+    for run in results["md"]["runs"]:
+        assert abs(run["mean_temperature_K"] / run["temperature_K"] - 1) < 0.15
+    assert results["provenance"]["versions"]["lammps"]
+    assert (out / "report.html").stat().st_size > 50_000
+
+
+def test_dumps_hold_what_the_analysis_needs(finished):
+    """A dump without elements, sorted ids or unwrapped coordinates cannot be analysed safely."""
+    folder, _ = finished
+    path = next((folder / "small-out" / "md" / "600K_r0").glob("production.*.lammpstrj"))
+    assert "ITEM: ATOMS id type element xu yu zu ix iy iz" in path.read_text()[:400]
+    dump = _kernels.read_dump(str(path))
+    assert dump["element"][:8] == ["Li"] * 8
+    assert dump["unwrapped"]
+    assert len(dump["step"]) == 201
+
+
+def test_run_again_changes_nothing(finished, ionstride):
+    """What is finished keeps its hashes; only what changed is redone."""
+    folder, _ = finished
+    out = folder / "small-out"
+
+    def records():
+        return {
+            p.parent.name: p.read_text()
+            for p in out.glob("*/run.json")
+        }  # fmt: skip
+
+    before = records()
+    code, said, err = ionstride("run", "study.toml", cwd=folder)
+    assert code == 0, err
+    assert said.count("still good") == 6
+    assert records() == before
+    code, said, err = ionstride("run", "study.toml", "--set", "transport.fit_ps=[0.5,1.5]", cwd=folder)
+    assert code == 0, err
+    assert said.count("still good") == 5
+    assert {k: v for k, v in records().items() if k != "transport"} == {
+        k: v for k, v in before.items() if k != "transport"
+    }
+    json_out = json.loads((out / "transport" / "transport.json").read_text())
+    assert json_out["temperatures"][0]["fit_window_ps"] == pytest.approx([0.5, 1.5], abs=0.05)
+
+
+def test_own_model_skips_what_comes_before(finished, ionstride):
+    """A user with a potential wants MD at once, with the elements read from the model."""
+    folder, _ = finished
+    model = folder / "small-out" / "potential" / "train" / "model-compressed.pb"
+    words = ["--set", "name=own", "--set", f"potential.model={model}", "--set", "md.temperatures_K=[700]"]
+    words += ["--set", "md.production_ps=1"]
+    code, said, err = ionstride("run", "study.toml", *words, cwd=folder)
+    assert code == 0, err
+    assert said.count("skipped: a ready potential is given") == 2
+    assert "three temperatures, got one" in said
+    results = json.loads((folder / "own-out" / "results.json").read_text())
+    assert results["potential"]["source"] == "given"
+    # A model for other elements is refused by the elements it names itself.
+    nacl = folder / "NaCl.vasp"
+    nacl.write_text(POSCAR.replace("Li S\n", "Na S\n"))
+    words = ["--set", "name=na", "--set", f"potential.model={model}", "--set", "structure.file=NaCl.vasp"]
+    result = ionstride("run", "study.toml", *words, "--set", "structure.mobile=Na", cwd=folder)
+    one_sentence(result, "Li, S", "Na")
+
+
+def test_msd_equals_that_of_lammps(finished):
+    """The dump, read by the product, must give LAMMPS's own compute msd of the same run, to its digits."""
+    folder, _ = finished
+    out = folder / "small-out"
+    structure = load_structure(out / "structure" / "structure.json")
+    md = MdSettings(timestep_fs=2.0, ramp_ps=0.2, equilibration_ps=0.1, production_ps=1.0, frame_ps=0.02)
+    phases = production_phases(md, 900.0)
+    place = folder / "msd"
+
+    def render(restart):
+        deck = render_deck(
+            structure, md, phases, id="msd", title="msd", elements=("Li", "S"), seed=5, restart=restart,
+            model=str(out / "potential" / "train" / "model-compressed.pb"),
+        )  # fmt: skip
+        text = deck.files["in.lammps"].replace(
+            "# production",
+            "group mobile type 1\ncompute own mobile msd\n"
+            "fix write all ave/time 10 1 10 c_own[1] c_own[2] c_own[3] c_own[4] file msd.txt format ' %.12g'\n# production",
+        )
+        return RunDeck(deck.id, {**deck.files, "in.lammps": text}, deck.settings)
+
+    lmp = str(find_program("lmp"))
+    job = Job(place, render, phases[-1].stop, lambda: Watch(place, structure, [], 0.0, 0.0, 900.0))
+    outcome = run_jobs([job], Options(Layout(1, 1, 1), lambda ranks: lmp_command(md, ranks, lmp)))[0]
+    assert outcome.ended == "complete"
+    theirs = np.loadtxt(place / "msd.txt")
+    path = read_trajectory(sorted(place.glob("production.*")), temperature_K=900, timestep_ps=0.002)
+    moved = displacements([path], "Li", drift="none")
+    ours = ((moved.r_A - moved.r_A[:, :1]) ** 2).mean(axis=0)
+    assert len(theirs) == len(path.time_ps) == 51
+    assert np.allclose(ours, theirs[:, 1:4], rtol=1e-4, atol=3e-6)
+    assert np.allclose(ours.sum(axis=1), theirs[:, 4], rtol=1e-4, atol=3e-6)
+    assert theirs[-1, 4] > 0.01
+
+
+def test_killed_and_continued_is_the_same_run(finished, tmp_path):
+    """`kill -9` in the middle of MD and of training: with deterministic = true the numbers are identical."""
+    folder, _ = finished
+    # Labels are given, so that the two studies differ in nothing but the kills.
+    frames = folder / "small-out" / "learning" / "frames.npz"
+    text = STUDY.replace("seed = 3", "seed = 3\ndeterministic = true")
+    text = text.replace("[reference]\n", f'[reference]\nframes = ["{_as_plain_npz(frames, tmp_path)}"]\n')
+    hashes = []
+    for name, kills in (("whole", []), ("killed", [14.0, 28.0, 10.0])):
+        place = tmp_path / name
+        place.mkdir()
+        (place / "Li2S.vasp").write_text(POSCAR)
+        (place / "study.toml").write_text(text)
+        command = [sys.executable, "-m", "ionstride", "run", "study.toml"]
+        for seconds in kills:
+            process = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL)
+            time.sleep(seconds)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        transport = json.loads((place / "small-out" / "transport" / "transport.json").read_text())
+        records = {
+            stage: json.loads((place / "small-out" / stage / "run.json").read_text())["outputs"]
+            for stage in ("structure", "reference")
+        }
+        dumps = [p.read_bytes() for p in sorted((place / "small-out" / "md").glob("*/production.*"))]
+        hashes.append((records, [t["msd"] for t in transport["temperatures"]], dumps))
+    assert hashes[0] == hashes[1]
+
+
+def _as_plain_npz(frames, folder):
+    with np.load(frames) as data:
+        np.savez(
+            folder / "frames.npz",
+            pos=data["positions_A"], forces=data["force_eV_A"], energy=data["energy_eV"][:, None], cell=data["cell_A"],
+            atomic_numbers=np.array([{"Li": 3, "S": 16}[str(s)] for s in data["symbols"]]),
+        )  # fmt: skip
+    return folder / "frames.npz"
