@@ -102,7 +102,8 @@ def test_partial_occupancy_is_refused(ionstride, study):
     (study / "half.cif").write_text(
         "data_x\n_cell_length_a 5\n_cell_length_b 5\n_cell_length_c 5\n_cell_angle_alpha 90\n_cell_angle_beta 90\n"
         "_cell_angle_gamma 90\n_symmetry_space_group_name_H-M 'P 1'\nloop_\n_atom_site_label\n_atom_site_type_symbol\n"
-        "_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n_atom_site_occupancy\nLi1 Li 0 0 0 0.5\nS1 S 0.5 0.5 0.5 1\n"
+        "_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n_atom_site_occupancy\n"
+        "Li1 Li 0 0 0 0.5\nS1 S 0.5 0.5 0.5 1\n"
     )
     one_sentence(ionstride("run", "study.toml", "--set", "structure.file=half.cif", cwd=study), "Li1", "0.5")
 
@@ -195,7 +196,7 @@ def test_deck_is_written_and_nothing_run(ionstride, study):
     """`ionstride deck` is text only: it needs no LAMMPS and no GPU."""
     (study / "model.pb").write_bytes(b"x")
     words = ["--model", "model.pb", "--out", "decks", "--set", "md.gpus=2", "--set", "md.replicas=2"]
-    code, out, err = ionstride("deck", "study.toml", *words, cwd=study, env={"PATH": "/nowhere"})
+    code, _, err = ionstride("deck", "study.toml", *words, cwd=study, env={"PATH": "/nowhere"})
     assert code == 0, err
     assert sorted(p.name for p in (study / "decks").iterdir()) == [
         f"{t}K_r{r}" for t in (1000, 600, 800) for r in (0, 1)

@@ -165,7 +165,8 @@ def test_msd_equals_that_of_lammps(finished):
         text = deck.files["in.lammps"].replace(
             "# production",
             "group mobile type 1\ncompute own mobile msd\n"
-            "fix write all ave/time 10 1 10 c_own[1] c_own[2] c_own[3] c_own[4] file msd.txt format ' %.12g'\n# production",
+            "fix write all ave/time 10 1 10 c_own[1] c_own[2] c_own[3] c_own[4] file msd.txt "
+            "format ' %.12g'\n# production",
         )
         return RunDeck(deck.id, {**deck.files, "in.lammps": text}, deck.settings)
 
