@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PLAIN_EVERY_S = 15.0
+PLAIN_EVERY_S = 30.0
 
 
 class Screen:
@@ -19,7 +19,7 @@ class Screen:
         self._progress: Any = None
         self._tasks: dict[str, Any] = {}
         self._begun: dict[str, tuple[float, int]] = {}
-        self._last_line = 0.0
+        self._told: dict[str, float] = {}
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -64,7 +64,7 @@ class Screen:
             return
         now = time.monotonic()
         first, done_first = self._begun.setdefault(what, (now, done))
-        if done < of and (now - self._last_line < PLAIN_EVERY_S or self._tasks.get(what) == done):
+        if done < of and (now - self._told.get(what, -PLAIN_EVERY_S) < PLAIN_EVERY_S or self._tasks.get(what) == done):
             return
         if done >= of and self._tasks.get(what) == "done":
             return
@@ -72,7 +72,7 @@ class Screen:
             self._tasks[what] = "done"
         else:
             self._tasks[what] = done
-        self._last_line = now
+        self._told[what] = now
         left = ""
         if done > done_first and done < of:
             left = f", {time_words((of - done) * (now - first) / (done - done_first))} left"

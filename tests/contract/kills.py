@@ -1,0 +1,103 @@
+"""Kill a study with SIGKILL at random moments and hold what comes out against an undisturbed run.
+
+    python tests/contract/kills.py STUDY.toml --kills 10 [--set KEY=VALUE ...] [--deterministic]
+
+Prints each kill, then: are the records of finished stages untouched, is D within the undisturbed run's interval, and
+(with --deterministic) are all numbers identical.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def finished(out: Path) -> dict[str, dict[str, str]]:
+    """Outputs (name → SHA-256) of the stages that are finished."""
+    return {p.parent.name: json.loads(p.read_text())["outputs"] for p in out.glob("*/run.json")}
+
+
+def run(command: list[str], log: Path, seconds: float | None = None) -> float | None:
+    """Run to the end, or kill after some seconds; returns the wall time if it ended by itself."""
+    begun = time.monotonic()
+    with log.open("ab") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            return None
+    if code != 0:
+        raise SystemExit(f"the study failed with code {code}:\n{log.read_text()[-2000:]}")
+    return time.monotonic() - begun
+
+
+def main() -> int:
+    """Run the study twice and compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--deterministic", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    changes = [*args.set, f"deterministic={'true' if args.deterministic else 'false'}"]
+    folder = Path(tempfile.mkdtemp(prefix="ionstride-kills-"))
+    base = [sys.executable, "-m", "ionstride", "run", str(args.study)]
+    for change in changes:
+        base += ["--set", change]
+
+    whole = folder / "whole"
+    wall = run([*base, "--out", str(whole)], folder / "whole.log")
+    print(f"undisturbed: {wall:.0f} s")
+
+    killed, rng, kills, lost = folder / "killed", random.Random(args.seed), 0, False
+    command = [*base, "--out", str(killed)]
+    before: dict[str, dict[str, str]] = {}
+    begun = time.monotonic()
+    while kills < args.kills:
+        seconds = rng.uniform(0.02, 0.5) * wall
+        if run(command, folder / "killed.log", seconds) is not None:
+            break
+        kills += 1
+        now = finished(killed)
+        kept = all(now.get(stage) == outputs for stage, outputs in before.items())
+        lost = lost or not kept
+        print(
+            f"kill {kills:2d} after {seconds:5.1f} s; finished: {', '.join(now) or 'nothing'}{'' if kept else '  NOT KEPT'}"
+        )
+        before = now
+    if kills == args.kills:
+        run(command, folder / "killed.log")
+    now = finished(killed)
+    kept = not lost and all(now.get(stage) == outputs for stage, outputs in before.items())
+    print(f"{kills} kills, then finished: {time.monotonic() - begun:.0f} s in all; finished stages kept: {kept}")
+
+    good = kept and kills > 0
+    rows = [json.loads((f / "transport" / "transport.json").read_text())["temperatures"] for f in (whole, killed)]
+    for one, other in zip(*rows, strict=True):
+        low, high = one["D_cm2_s"]["ci95"]
+        value = other["D_cm2_s"]["value"]
+        within = low <= value <= high
+        same = one["msd"] == other["msd"] and one["D_cm2_s"] == other["D_cm2_s"]
+        print(
+            f"{one['temperature_K']:g} K: D {one['D_cm2_s']['value']:.4g} [{low:.2g}, {high:.2g}] undisturbed, {value:.4g} "
+            f"killed: {'identical' if same else 'within' if within else 'OUTSIDE'}"
+        )
+        good = good and (same if args.deterministic else within)
+    hashes = [finished(f) for f in (whole, killed)]
+    for stage in hashes[0]:
+        print(f"{stage}: outputs {'identical' if hashes[0][stage] == hashes[1][stage] else 'differ'}")
+    print("as promised" if good else "NOT as promised")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
