@@ -27,6 +27,12 @@ examples:
   ionstride analyze run1/XDATCAR.gz run2/XDATCAR.gz --mobile Li --temperature 500 --frame-ps 0.1 --out a
 Several files are the parts of one run, in order.
 """
+ARRHENIUS_EXAMPLES = """\
+examples:
+  ionstride arrhenius 600K 750K 900K --at 300 --out arrhenius.json
+  ionstride arrhenius lgps-out/transport --at 350 --out at350.json
+Each DIR holds a transport.json, of 'ionstride analyze' or of a study.
+"""
 DECK_EXAMPLES = """\
 examples:
   ionstride deck study.toml --model model.pb --out decks     write all runs, start none
@@ -76,6 +82,12 @@ def parser() -> argparse.ArgumentParser:
     analyze.add_argument("--stride", type=int, default=1, metavar="N", help="every Nth frame")
     analyze.add_argument("--threads", type=int, default=0, metavar="N", help="0 = all cores")
     analyze.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    arrhenius = _command(commands, "arrhenius", "activation energy from several temperatures", ARRHENIUS_EXAMPLES)
+    arrhenius.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders with a transport.json")
+    arrhenius.add_argument("--at", type=float, default=300.0, metavar="K", help="extrapolate to (default 300)")
+    arrhenius.add_argument("--charge", type=float, default=1.0, metavar="E", help="charge of the ion (default 1)")
+    arrhenius.add_argument("--out", type=Path, required=True, metavar="FILE.json")
 
     deck = _command(commands, "deck", "write LAMMPS decks without running them", DECK_EXAMPLES)
     deck.add_argument("study", type=Path, metavar="STUDY.toml")
@@ -143,6 +155,8 @@ def _dispatch(args: argparse.Namespace) -> int:
         return commands.run(args)
     if args.command == "analyze":
         return commands.analyze(args)
+    if args.command == "arrhenius":
+        return commands.arrhenius(args)
     if args.command == "deck":
         return commands.deck(args)
     if args.command == "compare":

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .runrecord import tree_hash, versions, write_json, write_text
+from .runrecord import read_json, tree_hash, versions, write_json, write_text
 from .settings import TransportSettings, as_toml, load_study
 from .ui import Screen
 
@@ -60,6 +60,33 @@ def analyze(args: argparse.Namespace) -> int:
     screen.say(f"sigma  {words(row['sigma_NE_mS_cm'], 'mS/cm')}   Nernst-Einstein, charge {args.charge:g} e")
     screen.say(f"{row['verdict']}: {'; '.join(row['reasons'])}")
     screen.say(f"written to {out}: {', '.join(written)}")
+    return 0
+
+
+def arrhenius(args: argparse.Namespace) -> int:
+    """``ionstride arrhenius``."""
+    from .stages.transport import read_fit, through_temperatures, words
+
+    rows: list[dict[str, Any]] = []
+    for folder in args.folders:
+        file = folder / "transport.json" if folder.is_dir() else folder
+        found = read_json(file)
+        if not isinstance(found, dict) or not ("temperatures" in found or "D_cm2_s" in found):
+            raise InputError(f"'{file}' holds no result of 'ionstride analyze' or of a study; give folders that do")
+        rows += found.get("temperatures", [found])
+    sizes = {(row["n_ions"], round(row["volume_A3"] / row["n_ions"], 1)) for row in rows}
+    if len({round(per_ion, 0) for _, per_ion in sizes}) > 1:
+        Screen().warn("the cells differ in volume per ion by more than a little; conductivity takes the first one's")
+    settings = TransportSettings(at_K=args.at, charge_e=args.charge)
+    line = through_temperatures([read_fit(row) for row in rows], rows[0]["n_ions"], rows[0]["volume_A3"], settings)
+    write_json(args.out, line)
+    screen = Screen()
+    screen.say(f"Ea           {words(line['Ea_eV'], 'eV')}   (95 % interval in brackets)")
+    screen.say(f"D({args.at:g} K)     {words(line['D_at_cm2_s'], 'cm²/s')}")
+    screen.say(f"sigma({args.at:g} K) {words(line['sigma_at_mS_cm'], 'mS/cm')}   Nernst-Einstein")
+    for warning in line["warnings"]:
+        screen.warn(warning)
+    screen.say(f"written to {args.out}")
     return 0
 
 

@@ -70,9 +70,8 @@ def main() -> int:
         now = finished(killed)
         kept = all(now.get(stage) == outputs for stage, outputs in before.items())
         lost = lost or not kept
-        print(
-            f"kill {kills:2d} after {seconds:5.1f} s; finished: {', '.join(now) or 'nothing'}{'' if kept else '  NOT KEPT'}"
-        )
+        done = ", ".join(now) or "nothing"
+        print(f"kill {kills:2d} after {seconds:5.1f} s; finished: {done}{'' if kept else '  NOT KEPT'}")
         before = now
     if kills == args.kills:
         run(command, folder / "killed.log")
@@ -87,10 +86,9 @@ def main() -> int:
         value = other["D_cm2_s"]["value"]
         within = low <= value <= high
         same = one["msd"] == other["msd"] and one["D_cm2_s"] == other["D_cm2_s"]
-        print(
-            f"{one['temperature_K']:g} K: D {one['D_cm2_s']['value']:.4g} [{low:.2g}, {high:.2g}] undisturbed, {value:.4g} "
-            f"killed: {'identical' if same else 'within' if within else 'OUTSIDE'}"
-        )
+        verdict = "identical" if same else "within" if within else "OUTSIDE"
+        ours = f"D {one['D_cm2_s']['value']:.4g} [{low:.2g}, {high:.2g}] undisturbed"
+        print(f"{one['temperature_K']:g} K: {ours}, {value:.4g} killed: {verdict}")
         good = good and (same if args.deterministic else within)
     hashes = [finished(f) for f in (whole, killed)]
     for stage in hashes[0]:

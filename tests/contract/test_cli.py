@@ -230,3 +230,75 @@ def test_print_defaults(ionstride):
     code, out, _ = ionstride("run", "--print-defaults")
     assert code == 0
     assert "[md]" in out
+
+
+def write_walk(path, D_A2_ps, temperature, seed=0):
+    """Write free walkers of known D as arrays of ions alone."""
+    rng = np.random.default_rng(seed)
+    steps = rng.normal(0, np.sqrt(2 * D_A2_ps * 0.1), (40, 2000, 3))
+    np.savez(path, r_A=np.cumsum(steps, axis=1), dt_ps=0.1, temperature_K=temperature, volume_A3=1000.0)
+
+
+def test_analyze_and_arrhenius(ionstride, tmp_path):
+    """Trajectories alone must lead to D, and several temperatures to Ea: here of walkers whose D is known."""
+    kB, Ea = 8.617333e-5, 0.3
+    for number, T in enumerate((600, 800, 1000)):
+        write_walk(tmp_path / f"{T}.npz", 100 * np.exp(-Ea / (kB * T)), T, number)
+        words = ["--mobile", "Li", "--temperature", T, "--out", f"a{T}"]
+        code, out, err = ionstride("analyze", f"{T}.npz", *words, cwd=tmp_path)
+        assert code == 0, err
+        assert "diffusive" in out
+    code, out, err = ionstride("arrhenius", "a600", "a800", "a1000", "--at", 300, "--out", "line.json", cwd=tmp_path)
+    assert code == 0, err
+    line = json.loads((tmp_path / "line.json").read_text())
+    low, high = line["Ea_eV"]["ci95"]
+    assert low < Ea < high
+    assert high - low < 0.1
+
+
+def test_arrhenius_wants_more_than_one_temperature(ionstride, tmp_path):
+    """No line goes through one point."""
+    write_walk(tmp_path / "a.npz", 1.0, 600)
+    assert ionstride("analyze", "a.npz", "--mobile", "Li", "--temperature", 600, "--out", "a", cwd=tmp_path)[0] == 0
+    one_sentence(ionstride("arrhenius", "a", "--out", "line.json", cwd=tmp_path), "one")
+    one_sentence(ionstride("arrhenius", tmp_path, "--out", "line.json", cwd=tmp_path), "transport.json")
+    assert not (tmp_path / "line.json").exists()
+
+
+DUMP_HEAD = "ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 9\n0 9\n0 9\n"
+
+
+def dump_text(frames):
+    """A LAMMPS dump of a Li that walks and a S that does not."""
+    rng = np.random.default_rng(0)
+    x = np.cumsum(rng.normal(0, 0.3, frames))
+    return "".join(
+        DUMP_HEAD.format(step=10 * k) + f"ITEM: ATOMS id element xu yu zu\n1 Li {x[k]:.4f} 0 0\n2 S 4 4 4\n"
+        for k in range(frames)
+    )
+
+
+def test_a_dump_cut_off_in_mid_frame(ionstride, tmp_path):
+    """A killed run leaves half a frame: the whole ones count, and it is told."""
+    words = ["--mobile", "Li", "--temperature", 600, "--timestep-ps", 0.002, "--out", "a"]
+    (tmp_path / "cut.lammpstrj").write_text(dump_text(200)[:-20])
+    code, _, err = ionstride("analyze", "cut.lammpstrj", *words, cwd=tmp_path)
+    assert code == 0, err
+    found = json.loads((tmp_path / "a" / "transport.json").read_text())
+    assert found["n_frames"] == 199
+    assert "cut" in json.dumps(found["source"])
+    (tmp_path / "cut.lammpstrj").write_text(dump_text(1)[:-20])
+    one_sentence(ionstride("analyze", "cut.lammpstrj", *words, cwd=tmp_path), "cut.lammpstrj")
+
+
+def test_analyze_bad_input(ionstride, tmp_path):
+    """Wrong element, no time step, wrong window, missing file."""
+    (tmp_path / "a.lammpstrj").write_text(dump_text(100))
+    words = ["--temperature", 600, "--out", "a"]
+    time = ["--timestep-ps", 0.002]
+    one_sentence(ionstride("analyze", "a.lammpstrj", "--mobile", "Na", *time, *words, cwd=tmp_path), "Na", "Li")
+    one_sentence(ionstride("analyze", "a.lammpstrj", "--mobile", "Li", *words, cwd=tmp_path), "time")
+    one_sentence(ionstride("analyze", "b.lammpstrj", "--mobile", "Li", *time, *words, cwd=tmp_path), "b.lammpstrj")
+    result = ionstride("analyze", "a.lammpstrj", "--mobile", "Li", "--fit-ps", "3", *time, *words, cwd=tmp_path)
+    one_sentence(result, "--fit-ps", "A:B")
+    assert not (tmp_path / "a").exists()

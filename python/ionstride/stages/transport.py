@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import trajectory, transport
-from ..errors import PhysicsError
+from ..errors import InputError, PhysicsError
 from ..records import Arrhenius, Diffusivity, Displacements, Estimate, Msd
 from ..runrecord import read_json, write_json, write_text
 from ..settings import Study, TransportSettings, as_dict
@@ -50,8 +50,11 @@ def make_transport(study: Study, md_folder: Path, folder: Path, *, threads: int,
     why = ""
     if len(fits) >= 3:
         try:
-            arrhenius = through_temperatures([f for f, _ in fits], fits[0][1], study.transport)
-        except PhysicsError as error:
+            moved = fits[0][1]
+            arrhenius = through_temperatures(
+                [f for f, _ in fits], moved.n_ions_per_run, moved.volume_A3, study.transport
+            )
+        except (PhysicsError, InputError) as error:
             why = str(error)
     elif len(fits) > 1:
         why = f"an Arrhenius line wants three temperatures, got {len(fits)}"
@@ -90,6 +93,7 @@ def analyse(moved: Displacements, settings: TransportSettings, threads: int = 0)
         "source": moved.source,
         "msd": _msd_dict(msd),
         "D_cm2_s": fit.D_cm2_s.as_dict(),
+        "ln_D_stderr": fit.ln_D_stderr,
         "D_xyz_cm2_s": list(fit.xyz_cm2_s),
         "sigma_NE_mS_cm": sigma.as_dict(),
         "fit_window_ps": list(fit.fit_window_ps),
@@ -99,16 +103,30 @@ def analyse(moved: Displacements, settings: TransportSettings, threads: int = 0)
     }, fit
 
 
-def through_temperatures(fits: list[Diffusivity], moved: Displacements, settings: TransportSettings) -> dict[str, Any]:
+def through_temperatures(
+    fits: list[Diffusivity], n_ions: int, volume_A3: float, settings: TransportSettings
+) -> dict[str, Any]:
     """Return the Arrhenius line through several temperatures as a dictionary for the report."""
     line = transport.fit_arrhenius(
-        fits,
-        n_ions=moved.n_ions_per_run,
-        volume_A3=moved.volume_A3,
-        charge_e=settings.charge_e,
-        at_K=settings.at_K,
+        fits, n_ions=n_ions, volume_A3=volume_A3, charge_e=settings.charge_e, at_K=settings.at_K
     )
     return _arrhenius_dict(line)
+
+
+def read_fit(row: dict[str, Any]) -> Diffusivity:
+    """Return the fit that `analyse` described in a dictionary."""
+    low, high = row["D_cm2_s"]["ci95"]
+    x, y, z = row["D_xyz_cm2_s"]
+    return Diffusivity(
+        D_cm2_s=Estimate(row["D_cm2_s"]["value"], low, high),
+        xyz_cm2_s=(x, y, z),
+        temperature_K=row["temperature_K"],
+        ln_D_stderr=row["ln_D_stderr"],
+        fit_window_ps=(row["fit_window_ps"][0], row["fit_window_ps"][1]),
+        n_hops=row["n_hops"],
+        verdict=row["verdict"],
+        reasons=tuple(row["reasons"]),
+    )
 
 
 def _msd_dict(msd: Msd) -> dict[str, Any]:
