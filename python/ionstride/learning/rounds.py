@@ -24,7 +24,7 @@ from ..records import LabelledFrames, Polyhedron, Structure, join_frames
 from ..runrecord import read_json, write_json
 from ..settings import Study
 
-MAX_FORCE_EV_A = 20.0
+MAX_FORCE_EV_A = 8.0
 """Labels with a larger force teach nothing that MD will meet again."""
 SKIPPED_RAMP = 0.25
 """The first part of a ramp is too cold to be news."""
