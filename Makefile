@@ -27,7 +27,7 @@ $(VENV)/.packages: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install -q -U pip
 	$(PIP) install -q $(TORCH)
-	$(PIP) install -q -c constraints.txt scikit-build-core pybind11 cmake ninja
+	$(PIP) install -q -c constraints.txt scikit-build-core pybind11 cmake ninja setuptools numpy cython
 	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[all,dev]"
 	find python -name '*.py' | sort > $(VENV)/.tree
 	touch $@ $(VENV)/.package
