@@ -31,9 +31,12 @@ def load_structure(path: Path) -> Structure:
 
 
 def save_frames(frames: LabelledFrames, path: Path) -> None:
-    """Write labelled frames as one .npz with every digit."""
+    """Write labelled frames as one .npz with every digit, which ``reference.frames`` takes too."""
+    from ase.data import atomic_numbers
+
     arrays: dict[str, Any] = {
         "symbols": np.array(frames.symbols),
+        "atomic_numbers": np.array([atomic_numbers[s] for s in frames.symbols]),
         "positions_A": frames.positions_A,
         "cell_A": frames.cell_A,
         "energy_eV": frames.energy_eV,

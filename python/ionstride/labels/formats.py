@@ -14,12 +14,12 @@ from ..errors import FormatError
 
 PREFIXES = ("ref_", "dft_", "vasp_", "pbe_", "")
 NPZ_KEYS = {
-    "positions": ("pos", "positions", "r", "coords", "coord"),
-    "forces": ("forces", "f", "force"),
-    "energies": ("energy", "e", "energies"),
-    "cells": ("cell", "cells", "lattice", "box"),
+    "positions": ("pos", "positions", "r", "coords", "coord", "positions_a"),
+    "forces": ("forces", "f", "force", "force_ev_a"),
+    "energies": ("energy", "e", "energies", "energy_ev"),
+    "cells": ("cell", "cells", "lattice", "box", "cell_a"),
     "atomic numbers": ("atomic_numbers", "z", "numbers", "nuclear_charges"),
-    "virials": ("virial", "virials"),
+    "virials": ("virial", "virials", "virial_ev"),
 }
 
 
@@ -155,7 +155,7 @@ def read_extxyz(file: Path) -> list[Part]:
         for name, value in (("energy", energy), ("forces", force)):
             if value is None:
                 raise FormatError(file, f"frame {number} (counted from 0) has no {name}")
-        virial = _pick(info, ("virial", "virials"))
+        virial = _pick(info, ("virial", "virials", "virial_ev"))
         stress = _pick(info, ("stress",))
         if virial is None and stress is not None:
             virial = -atoms.get_volume() * _matrix(stress)
