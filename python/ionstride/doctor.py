@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from .errors import IonstrideError
-from .process import environment, find_program
+from .process import find_program
 from .runrecord import machine, versions
 from .ui import Screen
 
@@ -49,7 +49,7 @@ def _kernels(screen: Screen) -> bool:
 
 
 def _lammps(screen: Screen) -> bool:
-    from .campaign import check_lammps
+    from .campaign import check_lammps, ranks_work
 
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -69,11 +69,7 @@ def _lammps(screen: Screen) -> bool:
     if kind != "MPICH":
         screen.say("         the lmp of the lammps package wants the MPICH that comes with it")
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "in.two"
-        script.write_text('print "ranks $(extract_setting(world_size))"\n')
-        command = [str(mpirun), "-np", "2", str(program), "-in", str(script), "-log", "none"]
-        two = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(1))
-    works = two.stdout.count("ranks 2") == 1
+        works = ranks_work(program, Path(folder))
     screen.say(f"         two ranks {'work together' if works else 'do NOT work together'}")
     return True
 

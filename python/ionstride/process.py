@@ -1,5 +1,6 @@
 """Outside programs: found, started, watched, and never left behind."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -36,6 +37,14 @@ def find_program(name: str, extra: str = MD_EXTRA) -> Path:
     if found is None:
         raise MissingToolError(f"the program '{name}' is not installed; it comes with: {extra}")
     return Path(found)
+
+
+def need_package(module: str, extra: str) -> None:
+    """Raise `MissingToolError` if a package is absent; the message names the extra that brings it."""
+    if importlib.util.find_spec(module) is None:
+        raise MissingToolError(
+            f"the package '{module}' is not installed; it comes with: pip install \"ionstride[{extra}]\""
+        )
 
 
 def find_mpirun(ranks: int) -> str:
@@ -138,13 +147,12 @@ def run_program(
                     return reason
                 next_watch = time.monotonic() + every_s
         code = child.returncode
-    if watch is not None:
-        watch()
+    last = watch() if watch is not None else ""
     if code != 0 and shutil.disk_usage(folder).free < ROOM_LEFT:
         raise DiskFullError(folder, f"what {Path(command[0]).name} makes")
     if code != 0:
         raise ToolError(f"{Path(command[0]).name} ended with code {code}; see {log}. Its last words: {last_words(log)}")
-    return ""
+    return last
 
 
 def last_words(log: Path, lines: int = 3) -> str:

@@ -6,6 +6,7 @@ Each field's `doc` is the one place where a setting is explained; ``ionstride ru
 
 import dataclasses
 import json
+import math
 import tomllib
 import types
 import typing
@@ -189,7 +190,27 @@ def load_study(file: Path | None, overrides: list[str] | None = None) -> Study:
     for text in overrides or []:
         _override(tables, text)
     study: Study = _build(Study, tables, "")
+    _check(study)
     return dataclasses.replace(study, folder=folder)
+
+
+def _check(study: Study) -> None:
+    """Raise `InputError` for values that no stage can use."""
+    wrong = [
+        (study.seed < 0, f"seed = {study.seed}, wanted 0 or more"),
+        (study.cores < 0, f"cores = {study.cores}, wanted 0 (all) or more"),
+        (study.learning.rounds > 0 and study.learning.steps < 1, "learning.steps must be at least 1"),
+        (study.potential.steps < 1, f"potential.steps = {study.potential.steps}, wanted at least 1"),
+        (study.potential.checkpoint_steps < 1, "potential.checkpoint_steps must be at least 1"),
+        (len(study.transport.fit_ps) not in (0, 2), "transport.fit_ps wants two lags in ps, first and last, or []"),
+        (study.transport.at_K <= 0, f"transport.at_K = {study.transport.at_K:g}, wanted above 0 K"),
+    ]
+    for name, repeats in (("structure", study.structure.supercell), ("md", study.md.supercell)):
+        bad = len(repeats) != 3 or min(repeats, default=0) < 1
+        wrong.append((bad, f"{name}.supercell = {list(repeats)}, wanted three whole numbers from 1"))
+    for is_wrong, sentence in wrong:
+        if is_wrong:
+            raise InputError(sentence)
 
 
 def _override(tables: dict[str, Any], text: str) -> None:
@@ -203,9 +224,10 @@ def _override(tables: dict[str, Any], text: str) -> None:
         parsed = value
     # A path given on the command line starts where the user stands, not where the file lies.
     if key in ("structure.file", "reference.frames", "reference.frame_number", "potential.model"):
-        paths = [parsed] if isinstance(parsed, str) else parsed
-        absolute = [str(Path(p).absolute()) if p else p for p in paths]
-        parsed = absolute if key == "reference.frames" else absolute[0]
+        if isinstance(parsed, list):
+            parsed = [str(Path(p).absolute()) if isinstance(p, str) and p else p for p in parsed]
+        elif isinstance(parsed, str) and parsed:
+            parsed = str(Path(parsed).absolute())
     table = tables
     if len(parts) == 2:
         table = tables.setdefault(parts[0], {})
@@ -240,6 +262,8 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
         item = typing.get_args(hint)[0]
         items = value if isinstance(value, list) else [value]
         return tuple(_convert(f"{name}", v, item) for v in items)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{name} = {value}, wanted a finite number")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, types.UnionType):

@@ -1,11 +1,15 @@
 """A study run from end to end: what is still good is kept, what changed is redone."""
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .deck import check_md
 from .errors import InputError
+from .potential import check_backend
+from .process import find_program, need_package
 from .runrecord import (
     command_line,
     is_fresh,
@@ -62,6 +66,7 @@ def run_study(
     if dry_run:
         _tell_plan(work, first, last)
         return {}
+    preflight(work, last)
     with lock_folder(out):
         _check_owner(study, out)
         write_json(out / "study.json", {"name": study.name, "settings": as_dict(study)})
@@ -80,12 +85,38 @@ def run_study(
 
         results = collect(work, started, time.monotonic() - begun)
         write_results(results, out)
-        write_report(results, out, study.report.title or study.name)
-        screen.heading("report", f"{out / 'report.html'}, {out / 'results.json'}")
         screen.say("")
         screen.say(summary_table(results))
+        screen.say("")
+        write_report(results, out, study.report.title or study.name)
+        screen.heading("report", f"{out / 'report.html'}, {out / 'results.json'}")
         screen.say(f"\n{time_words(time.monotonic() - begun)} in all")
         return results
+
+
+def preflight(work: Work, last: str) -> None:
+    """Look, before any work, whether all that the stages to run will need is there.
+
+    Raises
+    ------
+    InputError
+        For MD settings that cannot be run.
+    MissingToolError
+        For a program or package that is absent; the message names what brings it.
+    """
+    study = work.study
+    ahead = STAGES[: STAGES.index(last) + 1] if last else STAGES
+    trains = not study.potential.model
+    labels_here = trains and not work.frame_files
+    check_md(study.md)
+    if "reference" in ahead and labels_here and study.reference.calculator == "chgnet":
+        need_package("chgnet", "reference")
+    if ("potential" in ahead or ("learning" in ahead and labels_here)) and trains:
+        check_backend(study.potential.backend)
+    if "md" in ahead or ("learning" in ahead and labels_here):
+        find_program(study.md.lmp)
+    if "report" in ahead:
+        need_package("matplotlib", "report")
 
 
 def _run_stage(work: Work, stage: Any, forced: bool) -> None:
@@ -98,6 +129,8 @@ def _run_stage(work: Work, stage: Any, forced: bool) -> None:
         return
     work.screen.heading(stage.name, "…")
     begun = time.monotonic()
+    if forced:
+        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
     outputs = stage.make(work)
@@ -127,7 +160,7 @@ def _check_owner(study: Study, out: Path) -> None:
         return
     if out.exists() and not out.is_dir():
         raise InputError(f"'{out}' is a file, wanted a folder; give another --out")
-    others = [p.name for p in out.iterdir() if p.name != ".lock"] if out.is_dir() else []
+    others = [p.name for p in out.iterdir() if not p.name.startswith(".")] if out.is_dir() else []
     if others:
         raise InputError(
             f"the folder '{out}' is not empty and holds no study ({', '.join(sorted(others)[:3])} …); "
@@ -185,7 +218,8 @@ def collect(work: Work, started: str, wall_s: float) -> dict[str, Any]:
         found = None if skipped else read_json(out / file)
         if found is not None:
             results[name] = found
-    records = {s: read_json(out / s / "run.json") or {} for s in STAGES}
+    made = [s.name for s in STAGE_LIST if not s.skip(work)]
+    records = {s: read_json(out / s / "run.json") or {} for s in made}
     results["provenance"] = {
         "ionstride": __version__,
         "versions": versions(),

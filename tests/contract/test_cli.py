@@ -302,3 +302,28 @@ def test_analyze_bad_input(ionstride, tmp_path):
     result = ionstride("analyze", "a.lammpstrj", "--mobile", "Li", "--fit-ps", "3", *time, *words, cwd=tmp_path)
     one_sentence(result, "--fit-ps", "A:B")
     assert not (tmp_path / "a").exists()
+
+
+def test_polyhedra_of_absent_elements(ionstride, study):
+    """A watch for polyhedra that are not there would always be content."""
+    result = ionstride("run", "study.toml", "--set", 'structure.polyhedra=["Zr-O:6:2.5"]', cwd=study)
+    one_sentence(result, "Zr")
+
+
+def test_md_that_cannot_be_is_refused_before_any_work(ionstride, study):
+    """Hours of training before a word about the time step."""
+    one_sentence(ionstride("run", "study.toml", "--set", "md.timestep_fs=0", cwd=study), "md.timestep_fs")
+    one_sentence(ionstride("run", "study.toml", "--set", "md.temperatures_K=[]", cwd=study), "md.temperatures_K")
+    assert not (study / "small-out").exists()
+
+
+def test_ions_that_stay_where_they_are(ionstride, tmp_path):
+    """A blocked conductor is an ordinary case: a verdict, not a traceback."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        rattle = rng.normal(0, 0.1, (10, 400, 3)) + rng.random((10, 1, 3)) * 9
+        np.savez(tmp_path / "still.npz", r_A=rattle, dt_ps=0.1, temperature_K=300, volume_A3=729.0)
+        words = ["--mobile", "Li", "--temperature", 300, "--out", f"a{seed}"]
+        code, out, err = ionstride("analyze", "still.npz", *words, cwd=tmp_path)
+        assert code == 0, err
+        assert "not-diffusing" in out or "bound" in out

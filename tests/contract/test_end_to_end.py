@@ -132,7 +132,9 @@ def test_own_model_skips_what_comes_before(finished, ionstride):
     """A user with a potential wants MD at once, with the elements read from the model."""
     folder, _ = finished
     model = folder / "small-out" / "potential" / "train" / "model-compressed.pb"
-    words = ["--set", "name=own", "--set", f"potential.model={model}", "--set", "md.temperatures_K=[700]"]
+    mine = folder / "mine.pb"
+    mine.write_bytes(model.read_bytes())
+    words = ["--set", "name=own", "--set", f"potential.model={mine}", "--set", "md.temperatures_K=[700]"]
     words += ["--set", "md.production_ps=1"]
     code, said, err = ionstride("run", "study.toml", *words, cwd=folder)
     assert code == 0, err
@@ -140,6 +142,13 @@ def test_own_model_skips_what_comes_before(finished, ionstride):
     assert "three temperatures, got one" in said
     results = json.loads((folder / "own-out" / "results.json").read_text())
     assert results["potential"]["source"] == "given"
+    # Another model under the same name is another model: its MD must not be taken for this one's.
+    dump = next((folder / "own-out" / "md" / "700K_r0").glob("production.*"))
+    before = dump.read_bytes()
+    mine.write_bytes((folder / "small-out" / "learning" / "round_00" / "train" / "model-compressed.pb").read_bytes())
+    code, said, err = ionstride("run", "study.toml", *words, cwd=folder)
+    assert code == 0, err
+    assert dump.read_bytes() != before
     # A model for other elements is refused by the elements it names itself.
     nacl = folder / "NaCl.vasp"
     nacl.write_text(POSCAR.replace("Li S\n", "Na S\n"))

@@ -23,6 +23,11 @@ def test_defaults_read_back(tmp_path):
         ("[md]\nreplicas = 2.5", ["md.replicas", "2.5", "whole number"]),
         ("[md]\nensemble = 'nvtt'", ["'nvtt'", "'nvt'"]),
         ("md = 3", ["[md]"]),
+        ("seed = -1", ["seed", "-1"]),
+        ("[md]\nsupercell = [2, 2]", ["md.supercell", "[2, 2]"]),
+        ("[md]\nproduction_ps = nan", ["md.production_ps", "nan"]),
+        ("[transport]\nfit_ps = [1]", ["transport.fit_ps"]),
+        ("[structure]\nfile = []", ["structure.file"]),
         ("[md]\ntemperatures_K = ['hot']", ["md.temperatures_K", "'hot'", "number"]),
     ],
 )

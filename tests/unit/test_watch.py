@@ -94,7 +94,15 @@ def test_only_a_whole_restart_counts(tmp_path):
     (tmp_path / "restart.500").write_bytes(b"data" + RESTART_END)
     (tmp_path / "restart.1000").write_bytes(b"data" + RESTART_END[:5])
     (tmp_path / "restart.end").write_bytes(b"data" + RESTART_END)
-    assert last_restart(tmp_path) == ("restart.500", 500)
+    assert last_restart(tmp_path, 2000) == ("restart.500", 500)
+
+
+def test_a_restart_at_the_last_step_is_not_one(tmp_path):
+    """Killed between the last restart file and the note of the end, a run would have nothing left to run."""
+    (tmp_path / "restart.500").write_bytes(b"data" + RESTART_END)
+    (tmp_path / "restart.1000").write_bytes(b"data" + RESTART_END)
+    assert last_restart(tmp_path, 1000) == ("restart.500", 500)
+    assert last_restart(tmp_path, 500) is None
 
 
 def test_layouts():

@@ -1,6 +1,17 @@
 """Run decks: here, on MPI ranks and threads chosen for the machine."""
 
-from .local import Job, Layout, Options, Outcome, check_lammps, choose_layout, last_restart, run_jobs, write_deck
+from .local import (
+    Job,
+    Layout,
+    Options,
+    Outcome,
+    check_lammps,
+    choose_layout,
+    last_restart,
+    ranks_work,
+    run_jobs,
+    write_deck,
+)
 from .watch import Watch, read_thermo
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "check_lammps",
     "choose_layout",
     "last_restart",
+    "ranks_work",
     "read_thermo",
     "run_jobs",
     "write_deck",

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from ..errors import IonstrideError, MissingToolError, ToolError
-from ..process import environment, find_program, run_program
+from ..process import environment, find_mpirun, find_program, run_program
 from ..records import RunDeck
 from ..runrecord import key_of, read_json, write_json, write_text
 from .watch import Watch
@@ -30,12 +31,14 @@ class Job:
     render : makes the deck, given None or (restart file, step).
     stop : its last step.
     watch : makes a fresh watch.
+    made_from : what else the outcome depends on: the potential's content, what the watch looks for.
     """
 
     folder: Path
     render: Render
     stop: int
     watch: Callable[[], Watch]
+    made_from: Any = None
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,10 @@ def choose_layout(cores: int, runs: int, *, ranks: int, threads: int, gpus: int,
     gpus : GPUs a run; GPU runs go one after another.
     deterministic : one rank and one thread.
     """
+    if gpus > 0:
+        return Layout(1, gpus, 1 if deterministic else threads or max(1, cores // gpus))
     if deterministic:
         return Layout(max(1, min(cores, runs)), 1, 1)
-    if gpus > 0:
-        return Layout(1, gpus, threads or max(1, cores // gpus))
     ranks = ranks or max(1, cores // max(1, runs))
     threads = threads or 1
     return Layout(max(1, min(runs, cores // (ranks * threads))), ranks, threads)
@@ -94,8 +97,6 @@ def check_lammps(lmp: str, folder: Path, ranks: int) -> Path:
         If it is absent, cannot be run, or lacks the pair style; the message says how to get one.
     """
     program = find_program(lmp)
-    if ranks > 1:
-        find_program("mpirun")
     folder.mkdir(parents=True, exist_ok=True)
     script, log = folder / ".preflight.in", folder / ".preflight.log"
     write_text(script, "info styles pair\n")
@@ -113,7 +114,28 @@ def check_lammps(lmp: str, folder: Path, ranks: int) -> Path:
         )
     script.unlink()
     log.unlink()
+    if ranks > 1 and not ranks_work(program, folder):
+        raise MissingToolError(
+            f"'{find_mpirun(2)}' does not make two ranks of '{program}' work together; the LAMMPS of the lammps "
+            "package wants the mpirun of the mpich package, not the system's"
+        )
     return program
+
+
+def ranks_work(lmp: Path, folder: Path) -> bool:
+    """Tell whether mpirun makes one run of two ranks, and not two runs of one."""
+    script, log = folder / ".ranks.in", folder / ".ranks.log"
+    write_text(script, 'print "ranks $(extract_setting(world_size))"\n')
+    log.unlink(missing_ok=True)
+    command = [find_mpirun(2), "-np", "2", str(lmp), "-in", str(script.absolute()), "-log", "none"]
+    try:
+        run_program(command, folder=folder, log=log, env=environment(1))
+        return log.read_text(errors="replace").count("ranks 2\n") == 1
+    except ToolError:
+        return False
+    finally:
+        script.unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -180,7 +202,8 @@ def run_jobs(
 def _run_job(job: Job, options: Options, tell: Callable[[str, int], None], cancel: Event) -> Outcome:
     begun = time.monotonic()
     id = job.folder.name
-    key = key_of([job.render(None).files, job.stop])
+    files = job.render(None).files  # without run.sh: another machine's cores change no physics
+    key = key_of([files["in.lammps"], files["data.lmp"], job.stop, job.made_from])
     done = read_json(job.folder / "outcome.json")
     if done and done["key"] == key:
         tell(id, done["steps"])
@@ -192,11 +215,12 @@ def _run_job(job: Job, options: Options, tell: Callable[[str, int], None], cance
         write_json(job.folder / "deck.json", {"key": key})
     else:
         spent = float((read_json(job.folder / "spent.json") or {"wall_s": 0.0})["wall_s"])
-    restart = last_restart(job.folder)
+    restart = last_restart(job.folder, job.stop)
     write_deck(job.render(restart), job.folder)
     log = job.folder / "log.lammps"
     if log.exists():  # LAMMPS would overwrite it
-        log.rename(job.folder / f"log.{restart[1] if restart else 0:010d}.before")
+        before = len(list(job.folder.glob("log.*.before")))
+        log.rename(job.folder / f"log.{before:04d}.before")
     watch = job.watch()
 
     def look() -> str:
@@ -253,9 +277,15 @@ def write_deck(deck: RunDeck, folder: Path) -> list[Path]:
     return [folder / name for name in deck.files]
 
 
-def last_restart(folder: Path) -> tuple[str, int] | None:
-    """Return (name, step) of the newest whole restart file; one cut off by a kill lacks its end mark."""
+def last_restart(folder: Path, stop: int) -> tuple[str, int] | None:
+    """Return (name, step) of the newest whole restart file before the last step `stop`.
+
+    One cut off by a kill lacks its end mark; one at the last step would leave nothing to run, and no word of how
+    the run ended.
+    """
     for step, path in sorted(_restarts(folder), reverse=True):
+        if step >= stop:
+            continue
         with path.open("rb") as stream:
             stream.seek(0, 2)
             stream.seek(max(0, stream.tell() - len(RESTART_END)))

@@ -149,7 +149,9 @@ def read_thermo(log: Path) -> Array:
     """Return the thermo rows of a log: (rows, 14) step, time, temp, pe, ke, etotal, press, vol, cell."""
     text = log.read_text(errors="replace") if log.is_file() else ""
     rows = {int(row[0]): row for line in text.splitlines() if (row := thermo_row(line)) is not None}
-    return np.array([rows[step] for step in sorted(rows)]).reshape(len(rows), 14)
+    table = np.array([rows[step] for step in sorted(rows)]).reshape(len(rows), 14)
+    finite: Array = table[np.isfinite(table).all(axis=1)]
+    return finite
 
 
 def _box(lines: list[str]) -> Array:

@@ -97,7 +97,7 @@ def check_md(md: MdSettings) -> None:
         (md.ramp_ps < 0 or md.equilibration_ps < 0, "md.ramp_ps and md.equilibration_ps must not be negative"),
         (md.frame_ps < md.timestep_fs * FS_TO_PS, f"md.frame_ps = {md.frame_ps} is shorter than a time step"),
         (md.production_ps < 20 * md.frame_ps, "md.production_ps holds fewer than 20 frames; lower md.frame_ps"),
-        (md.checkpoint_ps < md.timestep_fs * FS_TO_PS, "md.checkpoint_ps is shorter than a time step"),
+        (md.checkpoint_ps < md.frame_ps, f"md.checkpoint_ps = {md.checkpoint_ps} is shorter than md.frame_ps"),
     ]
     for is_wrong, sentence in wrong:
         if is_wrong:

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from .. import _kernels
 from ..campaign import Job, Options, Outcome, Watch, choose_layout, run_jobs
 from ..checks import Array
 from ..deck import explore_phases, lmp_command, render_deck
-from ..errors import PhysicsError
+from ..errors import InputError, PhysicsError
 from ..geometry import intact_frames
 from ..potential import BACKENDS, Trained, force_rmse, predict, train_potential
 from ..process import find_mpirun
 from ..records import LabelledFrames, Polyhedron, Structure, join_frames
 from ..runrecord import read_json, write_json
 from ..settings import Study
+from ..trajectory import read_trajectory, whole_segments
 
 MAX_FORCE_EV_A = 8.0
 """Labels with a larger force teach nothing that MD will meet again."""
@@ -193,7 +193,8 @@ def _explore(work: LearningWork, trained: Trained, place: Path, number: int) -> 
         def watch(folder=place / "explore" / name, temperature=temperature) -> Watch:  # type: ignore[no-untyped-def]
             return Watch(folder, structure, work.polyhedra, 0.0, 0.5 * md.min_distance, temperature)
 
-        jobs.append(Job(place / "explore" / name, render, phases[-1].stop, watch))
+        made_from = [trained.sha256, md.min_distance]
+        jobs.append(Job(place / "explore" / name, render, phases[-1].stop, watch, made_from))
 
     def progress(state: dict[str, tuple[int, int]]) -> None:
         done, of = sum(s[0] for s in state.values()), sum(s[1] for s in state.values())
@@ -211,12 +212,14 @@ def type_map_of(structure: Structure) -> tuple[str, ...]:
 
 def _visited(folder: Path, structure: Structure) -> Array:
     """Return the positions a run visited, (T, N, 3), in the frame of `structure`'s cell."""
-    parts = []
-    for path in sorted(folder.glob("*.lammpstrj"), key=lambda p: p.name.split(".")[1]):
-        dump = _kernels.read_dump(str(path))
-        fractional = np.einsum("tni,tij->tnj", dump["positions_A"], np.linalg.inv(dump["cell_A"]))
-        parts.append(fractional @ structure.cell_A)
-    return np.concatenate(parts) if parts else np.zeros((0, len(structure.symbols), 3))
+    files = sorted(folder.glob("*.lammpstrj"), key=lambda p: p.name.split(".")[1])
+    try:
+        path = read_trajectory(whole_segments(files), temperature_K=1.0, timestep_ps=1.0)
+    except InputError:
+        return np.zeros((0, len(structure.symbols), 3))
+    fractional = path.positions_A @ np.linalg.inv(path.cell_A)
+    visited: Array = fractional @ structure.cell_A
+    return visited
 
 
 def _whole_share(visited: list[Array], structure: Structure, polyhedra: list[Polyhedron]) -> dict[str, float]:

@@ -39,7 +39,7 @@ def split_frames(frames: LabelledFrames, valid_fraction: float, seed: int) -> tu
     runs = np.unique(frames.group)
     held_out = np.zeros(len(frames), dtype=bool)
     if len(runs) >= MIN_RUNS_TO_SPLIT_BY_RUN:
-        chosen = _choose(len(runs), valid_fraction, rng)
+        chosen = _choose(len(runs), max(valid_fraction, 1.0 / len(runs)), rng)
         held_out = np.isin(frames.group, runs[chosen])
         return held_out, f"{chosen.size} of {len(runs)} runs held out"
     n_blocks = 0

@@ -31,7 +31,7 @@ def training_input(
     steps : training steps; checkpoints fall on divisors of it, or nothing would be left to freeze.
     start_lr : first learning rate if not the settings' (continued training).
     """
-    save = _divisor_at_most(steps, settings.checkpoint_steps)
+    steps, save = whole_pieces(steps, settings.checkpoint_steps)
     net: dict[str, Any] = {"seed": seed, "precision": settings.precision}
     start = settings.start_lr if start_lr is None else start_lr
     return {
@@ -123,6 +123,18 @@ def _descriptor(settings: PotentialSettings, sel: list[int], net: dict[str, Any]
         "precision": settings.precision,
         "seed": net["seed"],
     }
+
+
+def whole_pieces(steps: int, checkpoint_steps: int) -> tuple[int, int]:
+    """Return (steps, steps between checkpoints): as many whole pieces as need be, none longer than asked for."""
+    exact = _divisor_at_most(steps, checkpoint_steps)
+    if 2 * exact >= min(steps, checkpoint_steps):
+        return steps, exact
+    pieces = -(-steps // checkpoint_steps)
+    save = -(-steps // pieces)
+    if save > 100:
+        save = 10 * -(-save // 10)  # so that the learning curve need not be written at every step
+    return pieces * save, save
 
 
 def _divisor_at_most(number: int, limit: int) -> int:

@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -14,7 +15,7 @@ from ..checks import Array
 from ..errors import MissingToolError, ToolError
 from ..process import environment, find_program, run_program
 from ..records import LabelledFrames
-from ..runrecord import key_of, read_json, write_json
+from ..runrecord import key_of, read_json, tree_hash, write_json
 from ..settings import PotentialSettings, as_dict
 from .dataset import neighbours_needed, split_frames, write_dataset
 from .inputs import training_input
@@ -37,6 +38,7 @@ class Trained:
     Attributes
     ----------
     model : the model LAMMPS uses (compressed where that was asked for).
+    sha256 : of the model's content.
     checkpoint : prefix from which a later training can start.
     train, valid : data folders.
     split : how frames were held out, in words.
@@ -44,6 +46,7 @@ class Trained:
     """
 
     model: Path
+    sha256: str
     checkpoint: Path
     train: Path
     valid: Path
@@ -167,7 +170,7 @@ def train_potential(
     last = last_checkpoint(folder)
     if last is None:
         raise ToolError(f"training left no checkpoint in {folder}; see {log}")
-    return Trained(final, last, train, valid, split, time.monotonic() - begun)
+    return Trained(final, tree_hash(final), last, train, valid, split, time.monotonic() - begun)
 
 
 def _make(target: Path, command: Callable[[str], list[str]], folder: Path, log: Path, env: dict[str, str]) -> None:
@@ -184,7 +187,8 @@ def frames_key(frames: LabelledFrames) -> str:
     import hashlib
 
     digest = hashlib.sha256(" ".join(frames.symbols).encode())
-    for array in (frames.positions_A, frames.cell_A, frames.energy_eV, frames.force_eV_A, frames.group):
+    arrays = [frames.positions_A, frames.cell_A, frames.energy_eV, frames.force_eV_A, frames.group, frames.frame_number]
+    for array in arrays if frames.virial_eV is None else [*arrays, frames.virial_eV]:
         digest.update(array.tobytes())
     return digest.hexdigest()
 
@@ -199,7 +203,7 @@ def last_checkpoint(folder: Path) -> Path | None:
         for index in folder.glob("model.ckpt-*.index")
         if index.with_suffix(".meta").exists() and index.with_suffix(".data-00000-of-00001").exists()
     ]
-    whole += [p for p in folder.glob("model.ckpt-*.pt") if p.stat().st_size > 0]
+    whole += [p for p in folder.glob("model.ckpt-*.pt") if zipfile.is_zipfile(p)]
     whole += [p for p in folder.glob("model.ckpt-*.jax") if p.exists()]
     return max(whole, key=_step_of, default=None)
 

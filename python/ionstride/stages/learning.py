@@ -40,6 +40,7 @@ def needs(work: Work) -> Any:
         _md_of_learning(work),
         learning.explore_temperatures(work.study),
         work.study.seed,
+        work.study.deterministic,
         work.outputs("structure"),
         work.outputs("reference")["frames.npz"],
     ]

@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from .. import _kernels, potential
+from .. import potential
 from ..campaign import Job, Options, Outcome, Watch, check_lammps, choose_layout, read_thermo, run_jobs
 from ..checks import Array
 from ..deck import Phase, cell_phases, check_md, lmp_command, production_phases, render_deck
 from ..deck.render import to_lammps_frame
-from ..errors import PhysicsError
+from ..errors import InputError, PhysicsError
 from ..geometry import intact_frames
 from ..process import find_mpirun
 from ..records import Polyhedron, RunDeck, Structure
 from ..runrecord import read_json, write_json
 from ..settings import MdSettings, Study, as_dict
 from ..structure import make_supercell
+from ..trajectory import read_trajectory, whole_segments
 from ..ui import Screen
 from .work import Work, read_cell, read_polyhedra
 
@@ -99,6 +100,7 @@ class MdWork:
     Attributes
     ----------
     study, polyhedra, model, folder : the study, what must stay whole, the potential and where it all goes.
+    model_sha256 : content of the potential: a retrained one under the same name is another.
     lmp : the LAMMPS program, already looked at.
     cores : cores to use.
     screen : where progress is shown.
@@ -108,6 +110,7 @@ class MdWork:
     polyhedra: list[Polyhedron]
     model: Path
     folder: Path
+    model_sha256: str
     lmp: str
     cores: int
     screen: Screen
@@ -145,14 +148,20 @@ def make_md(work: MdWork, structure: Structure) -> list[str]:
 
 
 def production_files(run: Path) -> list[Path]:
-    """Return the production dumps of a run in order."""
-    return sorted(run.glob("production.*.lammpstrj"))
+    """Return the production dumps of a run that hold whole frames, in order."""
+    return whole_segments(sorted(run.glob("production.*.lammpstrj")))
 
 
 def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
     study, md = work.study, work.study.md
+    one_rank = work.model.suffix == ".savedmodel"  # the JAX back end in LAMMPS
     layout = choose_layout(
-        work.cores, len(runs), ranks=md.ranks, threads=md.threads, gpus=md.gpus, deterministic=study.deterministic
+        work.cores,
+        len(runs),
+        ranks=1 if one_rank else md.ranks,
+        threads=md.threads,
+        gpus=md.gpus,
+        deterministic=study.deterministic,
     )
     mpirun = find_mpirun(layout.ranks)
     frames_2ps = max(5, round(2.0 / md.frame_ps))
@@ -167,6 +176,7 @@ def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
             ),
             phases[-1].stop,
             lambda: Watch(place, structure, work.polyhedra, md.min_intact, md.min_distance, temperature, frames_2ps),
+            [work.model_sha256, md.min_intact, md.min_distance, [str(p) for p in work.polyhedra]],
         )
 
     def progress(state: dict[str, tuple[int, int]]) -> None:
@@ -209,8 +219,8 @@ def _find_cells(work: MdWork, structure: Structure) -> tuple[dict[float, Array],
 def whole_thermo(run: Path) -> Array:
     """Return the thermo rows of a run, (rows, 14), those before an interruption included."""
     parts = [read_thermo(log) for log in [*sorted(run.glob("log.*.before")), run / "log.lammps"]]
-    rows = np.concatenate(parts)
-    return rows[np.unique(rows[:, 0], return_index=True)[1]]
+    rows = {row[0]: row for part in parts for row in part}  # a step made twice: the later one counts
+    return np.array([rows[step] for step in sorted(rows)]).reshape(len(rows), 14)
 
 
 def _describe(work: MdWork, run: Run, outcome: Outcome) -> dict[str, Any]:
@@ -248,20 +258,24 @@ def _describe(work: MdWork, run: Run, outcome: Outcome) -> dict[str, Any]:
 
 def _intact_share(place: Path, structure: Structure, polyhedra: list[Polyhedron]) -> dict[str, float]:
     """Return, for each kind of polyhedron, the part of the production frames in which all are whole."""
-    whole = []
-    for path in production_files(place):
-        dump = _kernels.read_dump(str(path))
-        whole.append(intact_frames(polyhedra, structure.symbols, dump["positions_A"], dump["cell_A"]))
-    if not whole:
+    try:
+        path = read_trajectory(production_files(place), temperature_K=1.0, timestep_ps=1.0)
+    except InputError:
         return {}
-    share = np.concatenate(whole).mean(axis=0)
+    share = intact_frames(polyhedra, structure.symbols, path.positions_A, path.cell_A).mean(axis=0)
     return {str(p): float(s) for p, s in zip(polyhedra, share, strict=True)}
 
 
 def needs(work: Work) -> Any:
     """Return what the outputs of this stage depend on."""
     md = {k: v for k, v in as_dict(work.study.md).items() if k not in ("ranks", "threads", "gpus", "lmp")}
-    return [md, work.study.seed, work.outputs("structure"), work.outputs("potential")]
+    return [
+        md,
+        work.study.seed,
+        work.study.deterministic,
+        work.outputs("structure"),
+        work.outputs("potential")["potential.json"],
+    ]
 
 
 def make(work: Work) -> list[str]:
@@ -275,5 +289,14 @@ def make(work: Work) -> list[str]:
     potential.check_elements(cell.symbols, type_map, model)
     lmp = str(check_lammps(work.study.md.lmp, work.folder("md"), max(work.study.md.ranks, work.study.md.gpus)))
     with work.screen.working():
-        md = MdWork(work.study, read_polyhedra(work), model.resolve(), work.folder("md"), lmp, work.cores, work.screen)
+        md = MdWork(
+            work.study,
+            read_polyhedra(work),
+            model.resolve(),
+            work.folder("md"),
+            described["sha256"],
+            lmp,
+            work.cores,
+            work.screen,
+        )
         return make_md(md, cell)

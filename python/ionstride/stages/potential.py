@@ -30,7 +30,13 @@ def needs(work: Work) -> Any:
             work.outputs("structure"),
         ]
     stage = "reference" if learning_skip(work) else "learning"
-    return [as_dict(settings), work.study.seed, work.outputs(stage), work.outputs("structure")]
+    return [
+        as_dict(settings),
+        work.study.seed,
+        work.study.deterministic,
+        work.outputs(stage)["frames.npz"],
+        work.outputs("structure"),
+    ]
 
 
 def make(work: Work) -> list[str]:
@@ -89,9 +95,8 @@ def make(work: Work) -> list[str]:
     }
     write_json(folder / "quality.json", quality)
     model = trained.model.relative_to(folder)
-    write_json(
-        folder / "potential.json", {"model": str(model), "type_map": list(type_map), "backend": settings.backend}
-    )
+    described = {"model": str(model), "sha256": trained.sha256, "type_map": list(type_map), "backend": settings.backend}
+    write_json(folder / "potential.json", described)
     outputs = ["quality.json", "potential.json"]
     if trained.model.is_file():
         outputs.append(str(model))
@@ -118,7 +123,12 @@ def _given_potential(work: Work, folder: Path, cell: Structure) -> list[str]:
     potential.check_elements(cell.symbols, type_map, model)
     write_json(
         folder / "potential.json",
-        {"model": str(model.absolute()), "type_map": list(type_map), "backend": backend},
+        {
+            "model": str(model.absolute()),
+            "sha256": work.input_hash(model),
+            "type_map": list(type_map),
+            "backend": backend,
+        },
     )
     write_json(folder / "quality.json", {"source": "given", "backend": backend, "model": str(model)})
     work.screen.say(f"           {model} for {', '.join(type_map)}; its errors are not known here")

@@ -32,14 +32,18 @@ def make(work: Work) -> list[str]:
         cell = structure.read_structure(work.study.path(settings.file))
     else:
         cell = _first_frame(read_given_frames(work))
-    if len(settings.supercell) != 3 or min(settings.supercell) < 1:
-        raise InputError(f"structure.supercell = {list(settings.supercell)}, wanted three whole numbers from 1")
     repeats = (settings.supercell[0], settings.supercell[1], settings.supercell[2])
     cell = structure.make_supercell(cell, repeats)
     if cell.count(settings.mobile) == 0:
         present = ", ".join(sorted(set(cell.symbols)))
         raise InputError(f"structure.mobile = '{settings.mobile}' is not in the structure; present: {present}")
     given = structure.parse_polyhedra(list(settings.polyhedra))
+    for p in given:
+        absent = [e for e in (p.centre, p.ligand) if cell.count(e) == 0]
+        if absent:
+            raise InputError(
+                f"structure.polyhedra names {p.centre}-{p.ligand}, but there is no {absent[0]} in the structure"
+            )
     polyhedra = given or structure.find_polyhedra(cell, settings.mobile)
     folder = work.folder("structure")
     save_structure(cell, folder / "structure.json")

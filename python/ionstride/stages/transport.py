@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def analyse(moved: Displacements, settings: TransportSettings, threads: int = 0)
         "source": moved.source,
         "msd": _msd_dict(msd),
         "D_cm2_s": fit.D_cm2_s.as_dict(),
-        "ln_D_stderr": fit.ln_D_stderr,
+        "ln_D_stderr": fit.ln_D_stderr if math.isfinite(fit.ln_D_stderr) else None,
         "D_xyz_cm2_s": list(fit.xyz_cm2_s),
         "sigma_NE_mS_cm": sigma.as_dict(),
         "fit_window_ps": list(fit.fit_window_ps),
@@ -121,7 +122,7 @@ def read_fit(row: dict[str, Any]) -> Diffusivity:
         D_cm2_s=Estimate(row["D_cm2_s"]["value"], low, high),
         xyz_cm2_s=(x, y, z),
         temperature_K=row["temperature_K"],
-        ln_D_stderr=row["ln_D_stderr"],
+        ln_D_stderr=math.inf if row["ln_D_stderr"] is None else row["ln_D_stderr"],
         fit_window_ps=(row["fit_window_ps"][0], row["fit_window_ps"][1]),
         n_hops=row["n_hops"],
         verdict=row["verdict"],
@@ -139,8 +140,6 @@ def _msd_dict(msd: Msd) -> dict[str, Any]:
 
 
 def _arrhenius_dict(line: Arrhenius) -> dict[str, Any]:
-    import math
-
     D0 = Estimate(*(math.exp(v) for v in (line.ln_D0.value, line.ln_D0.low, line.ln_D0.high)))
     return {
         "Ea_eV": line.Ea_eV.as_dict(),

@@ -7,11 +7,11 @@ from ..checks import check_choice
 from ..errors import InputError
 from ..records import Trajectory
 from .assemble import UNWRAP, Raw, assemble
-from .lammps import read_dumps
+from .lammps import read_dumps, whole_segments
 from .others import read_ase, read_mdanalysis, read_npz
 from .vasp import read_xdatcars
 
-__all__ = ["read_trajectory"]
+__all__ = ["read_trajectory", "whole_segments"]
 
 
 def read_trajectory(

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _kernels
 from ..checks import Array
-from ..errors import InputError
+from ..errors import FormatError, InputError
 from .assemble import Raw, even_times, frame_range
 
 
@@ -79,6 +79,18 @@ def read_dumps(
             + sum(len(scan["step"]) - len(k) for scan, k in zip(scans, kept, strict=True)),
         },
     )
+
+
+def whole_segments(files: Sequence[Path]) -> list[Path]:
+    """Return those of a run's dumps that hold a whole frame; a run killed early leaves one that does not."""
+    kept = []
+    for path in files:
+        try:
+            _kernels.scan_dump(path)
+        except FormatError:
+            continue
+        kept.append(path)
+    return kept
 
 
 def _unwrapped_columns(columns: Sequence[str]) -> bool:
