@@ -120,6 +120,7 @@ class MdSettings:
     min_distance: float = _set(
         0.55, "... or when two atoms come nearer than this part of their shortest distance at the start"
     )
+    walls: bool = _set(True, "keep atoms from coming nearer than 0.95 x the shortest distance in the reference frames")
     ranks: int = _set(0, "MPI ranks a run; 0 = chosen for the machine")
     threads: int = _set(0, "threads a rank; 0 = chosen")
     gpus: int = _set(0, "GPUs a run: one rank each")

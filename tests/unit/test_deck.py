@@ -123,3 +123,14 @@ def test_md_that_cannot_be(change, word):
     """Settings that make no run must be refused before hours of training."""
     with pytest.raises(InputError, match=word):
         check_md(dataclasses.replace(MD, **change))
+
+
+def test_walls_stand_where_the_data_end():
+    """Nearer than any reference frame a potential has holes that atoms fall into."""
+    text = deck(shortest_A={"Li-Li": 2.6, "Li-S": 2.0, "S-S": 6.0}).files["in.lammps"]
+    assert "pair_style      hybrid/overlay deepmd /m/model.pb harmonic/cut" in text
+    assert "pair_coeff      * * deepmd Li S" in text
+    assert "pair_coeff      1 2 harmonic/cut 20 1.9000  # Li-S" in text
+    assert "pair_coeff      2 2 harmonic/cut 20 3.0000  # S-S" in text
+    assert "c_wall" in text
+    assert "harmonic" not in deck().files["in.lammps"]

@@ -65,26 +65,26 @@ def test_atoms_too_near_and_lost(tmp_path):
 @pytest.mark.parametrize(
     ("row", "word"),
     [
-        ("100 0.1 9000 -20 5 -15 0 1000 10 10 10 0 0 0", "9000 K"),
-        ("100 0.1 600 -90 5 -85 0 1000 10 10 10 0 0 0", "energy jumped"),
-        ("100 0.1 nan -20 5 -15 0 1000 10 10 10 0 0 0", "no longer a number"),
+        ("100 0.1 9000 -20 5 -15 0 1000 10 10 10 0 0 0 0", "9000 K"),
+        ("100 0.1 600 -90 5 -85 0 1000 10 10 10 0 0 0 0", "energy jumped"),
+        ("100 0.1 nan -20 5 -15 0 1000 10 10 10 0 0 0 0", "no longer a number"),
     ],
 )
 def test_log(tmp_path, row, word):
     """Temperature and energy are the first to tell."""
-    (tmp_path / "log.lammps").write_text(f"0 0 100 -20 1 -19 0 1000 10 10 10 0 0 0\n{row}\n")
+    (tmp_path / "log.lammps").write_text(f"0 0 100 -20 1 -19 0 1000 10 10 10 0 0 0 0\n{row}\n")
     assert word in watch(tmp_path).look()
 
 
 def test_log_is_read_once_and_in_whole_lines(tmp_path):
     """Half a line at the end of a growing log is not a number yet."""
     log = tmp_path / "log.lammps"
-    log.write_text("0 0 100 -20 1 -19 0 1000 10 10 10 0 0 0\n200 0.2 600 -20")
+    log.write_text("0 0 100 -20 1 -19 0 1000 10 10 10 0 0 0 0\n200 0.2 600 -20")
     w = watch(tmp_path)
     assert w.look() == ""
     assert w.step == 0
     with log.open("a") as stream:
-        stream.write(" 5 -15 0 1000 10 10 10 0 0 0\n")
+        stream.write(" 5 -15 0 1000 10 10 10 0 0 0 0\n")
     assert w.look() == ""
     assert w.step == 200
 

@@ -12,9 +12,10 @@ from .local import (
     run_jobs,
     write_deck,
 )
-from .watch import Watch, read_thermo
+from .watch import THERMO_COLUMNS, Watch, read_thermo
 
 __all__ = [
+    "THERMO_COLUMNS",
     "Job",
     "Layout",
     "Options",

@@ -13,6 +13,7 @@ from ..records import Polyhedron, Structure
 
 FrameCheck = Callable[[Array, Array], str]
 MAX_FRAMES_A_LOOK = 20
+THERMO_COLUMNS = 15
 
 
 @dataclass
@@ -135,9 +136,9 @@ class Watch:
 
 
 def thermo_row(line: str) -> list[float] | None:
-    """Return the 14 numbers of a thermo line of our decks, or None for any other line."""
+    """Return the 15 numbers of a thermo line of our decks, or None for any other line."""
     words = line.split()
-    if len(words) != 14:
+    if len(words) != THERMO_COLUMNS:
         return None
     try:
         return [float(w) for w in words]
@@ -146,10 +147,10 @@ def thermo_row(line: str) -> list[float] | None:
 
 
 def read_thermo(log: Path) -> Array:
-    """Return the thermo rows of a log: (rows, 14) step, time, temp, pe, ke, etotal, press, vol, cell."""
+    """Return the thermo rows of a log, (rows, 15): step, time, temp, pe, ke, etotal, press, vol, cell (6), wall."""
     text = log.read_text(errors="replace") if log.is_file() else ""
     rows = {int(row[0]): row for line in text.splitlines() if (row := thermo_row(line)) is not None}
-    table = np.array([rows[step] for step in sorted(rows)]).reshape(len(rows), 14)
+    table = np.array([rows[step] for step in sorted(rows)]).reshape(len(rows), THERMO_COLUMNS)
     finite: Array = table[np.isfinite(table).all(axis=1)]
     return finite
 

@@ -15,6 +15,10 @@ from ..settings import MdSettings
 from ..units import FS_TO_PS
 
 SKIN_A = 1.0
+WALL_EV_A2 = 20.0
+WALL_SHARE = 0.95
+"""A wall begins at this part of the shortest distance in the reference frames."""
+WALL_FARTHEST_A = 3.0
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ def render_deck(
     ranks: int = 1,
     threads: int = 1,
     restart: tuple[str, int] | None = None,
+    shortest_A: dict[str, float] | None = None,
 ) -> RunDeck:
     """Render one LAMMPS run; nothing is written or started.
 
@@ -131,6 +136,8 @@ def render_deck(
     seed : of the velocities, 1 … 2³¹−1.
     ranks, threads : for ``run.sh``.
     restart : (file name, its step) to go on from.
+    shortest_A : shortest distance of each pair ('Li-S') in the reference frames: walls keep atoms from coming much
+        nearer, where the potential has seen nothing; None for no walls.
 
     Returns
     -------
@@ -166,6 +173,8 @@ def render_deck(
         "elements": list(elements),
         "atom_map": Path(model).suffix in (".savedmodel", ".pt2"),
         "skin_A": SKIN_A,
+        "walls": walls(elements, shortest_A or {}),
+        "wall_eV_A2": f"{WALL_EV_A2:g}",
         "timestep_ps": f"{md.timestep_fs * FS_TO_PS:.6g}",
         "start_K": f"{md.start_K:g}",
         "velocity_seed": seed,
@@ -206,6 +215,18 @@ def render_deck(
         "restart": list(restart) if restart else None,
     }
     return RunDeck(id=id, files=files, settings=settings)
+
+
+def walls(elements: tuple[str, ...], shortest_A: dict[str, float]) -> list[dict[str, Any]]:
+    """Return the pairs of LAMMPS types that are kept apart, and from where."""
+    found = []
+    for i, a in enumerate(elements, 1):
+        for j, b in enumerate(elements[i - 1 :], i):
+            shortest = shortest_A.get(f"{a}-{b}", shortest_A.get(f"{b}-{a}"))
+            if shortest is not None:
+                at = min(WALL_SHARE * shortest, WALL_FARTHEST_A)
+                found.append({"i": i, "j": j, "at_A": f"{at:.4f}", "pair": f"{a}-{b}"})
+    return found
 
 
 def lmp_command(md: MdSettings, ranks: int, lmp: str = "", mpirun: str = "mpirun") -> list[str]:

@@ -46,6 +46,7 @@ class LearningWork:
     lmp : the LAMMPS program, already looked at.
     cores : cores to use.
     news : called with (what, done, of, line of news).
+    shortest : gives the shortest distance of each pair in a set of frames.
     """
 
     study: Study
@@ -55,6 +56,7 @@ class LearningWork:
     lmp: str
     cores: int
     news: News
+    shortest: Callable[[LabelledFrames], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def run_rounds(
             sel=sel,
             progress=partial(news, f"round {number}: train on {len(frames)} frames"),
         )
-        outcomes, visited = _explore(work, trained, place, number)
+        outcomes, visited = _explore(work, trained, place, number, work.shortest(frames))
         whole = _whole_share(visited, structure, polyhedra)
         chosen = choose_frames(visited, structure, settings.labels_per_round)
         if not chosen:
@@ -164,7 +166,9 @@ def explore_temperatures(study: Study) -> tuple[float, ...]:
     return (min(study.md.temperatures_K), round(1.2 * max(study.md.temperatures_K)))
 
 
-def _explore(work: LearningWork, trained: Trained, place: Path, number: int) -> tuple[list[Outcome], list[Array]]:
+def _explore(
+    work: LearningWork, trained: Trained, place: Path, number: int, shortest_A: dict[str, float]
+) -> tuple[list[Outcome], list[Array]]:
     """Run the ramps of one round; return outcomes and visited positions, (T, N, 3) a run."""
     study, structure, md = work.study, work.structure, work.study.md
     temperatures = explore_temperatures(study)
@@ -188,6 +192,7 @@ def _explore(work: LearningWork, trained: Trained, place: Path, number: int) -> 
                 structure, md, phases, id=name, title=f"{study.name}: round {number}, {name}",
                 model=str(trained.model.resolve()), elements=type_map_of(structure), seed=seed,
                 ranks=layout.ranks, threads=layout.threads, restart=restart,
+                shortest_A=shortest_A if md.walls else None,
             )  # fmt: skip
 
         def watch(folder=place / "explore" / name, temperature=temperature) -> Watch:  # type: ignore[no-untyped-def]

@@ -160,6 +160,12 @@ def cautions(results: Results) -> list[str]:
                 f"In MD run {run.get('id')} only {100 * broken:.1f} % of the polyhedra are whole: "
                 "the potential may not hold the framework, and D may be wrong."
             )
+        share = run.get("wall_share")
+        if share is not None and share > 0.01:
+            sentences.append(
+                f"In MD run {run.get('id')} two atoms came nearer than in any reference frame in {100 * share:.0f} % "
+                "of the frames, and a wall kept them apart: the potential is used beyond its data."
+            )
         mean, wanted = run.get("mean_temperature_K"), run.get("temperature_K")
         if mean and wanted and abs(mean - wanted) > 0.03 * wanted:
             sentences.append(f"MD run {run.get('id')} was at {mean:.0f} K on average, not at {wanted:g} K.")

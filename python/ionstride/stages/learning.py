@@ -10,7 +10,7 @@ from ..runrecord import key_of, read_json, write_json
 from ..settings import as_dict
 from ..store import load_frames, save_frames
 from .reference import label
-from .work import Work, model_given, read_cell, read_polyhedra
+from .work import Work, model_given, read_cell, read_polyhedra, shortest_in
 
 
 def skip(work: Work) -> str:
@@ -24,7 +24,7 @@ def skip(work: Work) -> str:
 
 def _md_of_learning(work: Work) -> dict[str, Any]:
     md = as_dict(work.study.md)
-    return {k: md[k] for k in ("timestep_fs", "frame_ps", "start_K", "thermostat_ps", "min_distance")}
+    return {k: md[k] for k in ("timestep_fs", "frame_ps", "start_K", "thermostat_ps", "min_distance", "walls")}
 
 
 def _net_needs(work: Work) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def make(work: Work) -> list[str]:
 
     with work.screen.working():
         rounds = learning.LearningWork(
-            work.study, cell, read_polyhedra(work), folder, str(lmp), work.cores, work.screen.news
+            work.study, cell, read_polyhedra(work), folder, str(lmp), work.cores, work.screen.news, shortest_in
         )
         learned = learning.run_rounds(rounds, first, label=label_visited, sel=sel, type_map=type_map)
     save_frames(learned.frames, folder / "frames.npz")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import potential
-from ..campaign import Job, Options, Outcome, Watch, check_lammps, choose_layout, read_thermo, run_jobs
+from ..campaign import THERMO_COLUMNS, Job, Options, Outcome, Watch, check_lammps, choose_layout, read_thermo, run_jobs
 from ..checks import Array
 from ..deck import Phase, cell_phases, check_md, lmp_command, production_phases, render_deck
 from ..deck.render import to_lammps_frame
@@ -22,6 +22,7 @@ from ..trajectory import read_trajectory, whole_segments
 from ..ui import Screen
 from .work import Work, read_cell, read_polyhedra
 
+WALL_ACTS_EV = 1e-3
 Run = tuple[str, float, int, Structure, list[Phase]]
 
 
@@ -83,13 +84,14 @@ def study_deck(
     threads: int,
     restart: tuple[str, int] | None = None,
     what: int = 0,
+    shortest_A: dict[str, float] | None = None,
 ) -> RunDeck:
     """Render the deck of one run of a study."""
     id, temperature, replica, structure, phases = run
     return render_deck(
         structure, study.md, phases, id=id, title=f"{study.name}: {id}", model=str(model),
         elements=element_order(structure), seed=velocity_seed(study, temperature, replica, what),
-        ranks=ranks, threads=threads, restart=restart,
+        ranks=ranks, threads=threads, restart=restart, shortest_A=shortest_A if study.md.walls else None,
     )  # fmt: skip
 
 
@@ -101,6 +103,7 @@ class MdWork:
     ----------
     study, polyhedra, model, folder : the study, what must stay whole, the potential and where it all goes.
     model_sha256 : content of the potential: a retrained one under the same name is another.
+    shortest_A : shortest distance of each pair in the reference frames; empty where not known.
     lmp : the LAMMPS program, already looked at.
     cores : cores to use.
     screen : where progress is shown.
@@ -111,6 +114,7 @@ class MdWork:
     model: Path
     folder: Path
     model_sha256: str
+    shortest_A: dict[str, float]
     lmp: str
     cores: int
     screen: Screen
@@ -172,7 +176,14 @@ def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
         return Job(
             place,
             lambda restart: study_deck(
-                study, run, work.model, ranks=layout.ranks, threads=layout.threads, restart=restart, what=what
+                study,
+                run,
+                work.model,
+                ranks=layout.ranks,
+                threads=layout.threads,
+                restart=restart,
+                what=what,
+                shortest_A=work.shortest_A,
             ),
             phases[-1].stop,
             lambda: Watch(place, structure, work.polyhedra, md.min_intact, md.min_distance, temperature, frames_2ps),
@@ -217,10 +228,10 @@ def _find_cells(work: MdWork, structure: Structure) -> tuple[dict[float, Array],
 
 
 def whole_thermo(run: Path) -> Array:
-    """Return the thermo rows of a run, (rows, 14), those before an interruption included."""
+    """Return the thermo rows of a run, (rows, 15), those before an interruption included."""
     parts = [read_thermo(log) for log in [*sorted(run.glob("log.*.before")), run / "log.lammps"]]
     rows = {row[0]: row for part in parts for row in part}  # a step made twice: the later one counts
-    return np.array([rows[step] for step in sorted(rows)]).reshape(len(rows), 14)
+    return np.array([rows[step] for step in sorted(rows)]).reshape(len(rows), THERMO_COLUMNS)
 
 
 def _describe(work: MdWork, run: Run, outcome: Outcome) -> dict[str, Any]:
@@ -244,6 +255,7 @@ def _describe(work: MdWork, run: Run, outcome: Outcome) -> dict[str, Any]:
         "ensemble": md.ensemble,
         "mean_temperature_K": float(steady[:, 2].mean()) if len(steady) else None,
         "energy_drift_meV_atom_ps": drift,
+        "wall_share": float((steady[:, 14] > WALL_ACTS_EV).mean()) if len(steady) else None,
         "intact": _intact_share(work.folder / id, structure, work.polyhedra),
         "atom_steps_per_s": round(atoms * outcome.steps / outcome.wall_s, 1) if outcome.wall_s > 0 else None,
         "wall_s": outcome.wall_s,
@@ -295,6 +307,7 @@ def make(work: Work) -> list[str]:
             model.resolve(),
             work.folder("md"),
             described["sha256"],
+            described.get("shortest_A", {}),
             lmp,
             work.cores,
             work.screen,

@@ -12,7 +12,7 @@ from ..runrecord import read_json, write_json
 from ..settings import as_dict
 from ..store import load_frames
 from .learning import skip as learning_skip
-from .work import Work, read_cell
+from .work import Work, read_cell, shortest_in
 
 
 def _last_frames(work: Work) -> Path:
@@ -95,7 +95,13 @@ def make(work: Work) -> list[str]:
     }
     write_json(folder / "quality.json", quality)
     model = trained.model.relative_to(folder)
-    described = {"model": str(model), "sha256": trained.sha256, "type_map": list(type_map), "backend": settings.backend}
+    described = {
+        "model": str(model),
+        "sha256": trained.sha256,
+        "type_map": list(type_map),
+        "backend": settings.backend,
+        "shortest_A": shortest_in(frames),
+    }
     write_json(folder / "potential.json", described)
     outputs = ["quality.json", "potential.json"]
     if trained.model.is_file():

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
-from ..records import Polyhedron, Structure
+from ..geometry import shortest_distances
+from ..records import LabelledFrames, Polyhedron, Structure
 from ..runrecord import cores, read_json, tree_hash
 from ..settings import Study
 from ..store import load_structure
@@ -84,6 +87,13 @@ def read_polyhedra(work: Work) -> list[Polyhedron]:
 def read_cell(work: Work) -> Structure:
     """Return the structure the structure stage wrote."""
     return load_structure(work.folder("structure") / "structure.json")
+
+
+def shortest_in(frames: LabelledFrames, most: int = 400) -> dict[str, float]:
+    """Return the shortest distance of each pair of elements ('Li-S') in up to `most` evenly chosen frames."""
+    chosen = np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int))
+    found = shortest_distances(frames.symbols, frames.positions_A[chosen], frames.cell_A[chosen])
+    return {f"{a}-{b}": round(distance, 4) for (a, b), distance in found.items()}
 
 
 def formula(symbols: tuple[str, ...]) -> str:
