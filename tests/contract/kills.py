@@ -58,28 +58,44 @@ def main() -> int:
     wall = run([*base, "--out", str(whole)], folder / "whole.log")
     print(f"undisturbed: {wall:.0f} s")
 
-    killed, rng, kills, lost = folder / "killed", random.Random(args.seed), 0, False
-    command = [*base, "--out", str(killed)]
-    before: dict[str, dict[str, str]] = {}
-    begun = time.monotonic()
+    rng, kills, rounds, good = random.Random(args.seed), 0, 0, True
     while kills < args.kills:
-        seconds = rng.uniform(0.02, 0.5) * wall
-        if run(command, folder / "killed.log", seconds) is not None:
+        rounds += 1
+        killed = folder / f"killed_{rounds}"
+        made = kill_and_finish([*base, "--out", str(killed)], killed, wall, args.kills - kills, rng)
+        kills += made
+        good = compare(whole, killed, args.deterministic) and good
+    print(f"{kills} kills in {rounds} studies: {'as promised' if good else 'NOT as promised'}")
+    return 0 if good else 1
+
+
+def kill_and_finish(command: list[str], out: Path, wall: float, most: int, rng: random.Random) -> int:
+    """Run a study to its end through at most so many kills; returns how many there were."""
+    kills, kept = 0, True
+    before: dict[str, dict[str, str]] = {}
+    log = out.with_suffix(".log")
+    while kills < most:
+        seconds = rng.uniform(0.02, 0.4) * wall
+        if run(command, log, seconds) is not None:
             break
         kills += 1
-        now = finished(killed)
-        kept = all(now.get(stage) == outputs for stage, outputs in before.items())
-        lost = lost or not kept
-        done = ", ".join(now) or "nothing"
-        print(f"kill {kills:2d} after {seconds:5.1f} s; finished: {done}{'' if kept else '  NOT KEPT'}")
+        now = finished(out)
+        kept = kept and all(now.get(stage) == outputs for stage, outputs in before.items())
         before = now
-    if kills == args.kills:
-        run(command, folder / "killed.log")
-    now = finished(killed)
-    kept = not lost and all(now.get(stage) == outputs for stage, outputs in before.items())
-    print(f"{kills} kills, then finished: {time.monotonic() - begun:.0f} s in all; finished stages kept: {kept}")
+        print(f"  kill after {seconds:5.1f} s; finished: {', '.join(now) or 'nothing'}")
+    else:
+        run(command, log)
+    now = finished(out)
+    kept = kept and all(now.get(stage) == outputs for stage, outputs in before.items())
+    print(f"  finished after {kills} kills; hashes of finished stages {'kept' if kept else 'NOT KEPT'}")
+    if not kept:
+        raise SystemExit("a finished stage was changed by a kill")
+    return kills
 
-    good = kept and kills > 0
+
+def compare(whole: Path, killed: Path, deterministic: bool) -> bool:
+    """Tell whether a killed study ended as an undisturbed one."""
+    good = True
     rows = [json.loads((f / "transport" / "transport.json").read_text())["temperatures"] for f in (whole, killed)]
     for one, other in zip(*rows, strict=True):
         low, high = one["D_cm2_s"]["ci95"]
@@ -88,13 +104,9 @@ def main() -> int:
         same = one["msd"] == other["msd"] and one["D_cm2_s"] == other["D_cm2_s"]
         verdict = "identical" if same else "within" if within else "OUTSIDE"
         ours = f"D {one['D_cm2_s']['value']:.4g} [{low:.2g}, {high:.2g}] undisturbed"
-        print(f"{one['temperature_K']:g} K: {ours}, {value:.4g} killed: {verdict}")
-        good = good and (same if args.deterministic else within)
-    hashes = [finished(f) for f in (whole, killed)]
-    for stage in hashes[0]:
-        print(f"{stage}: outputs {'identical' if hashes[0][stage] == hashes[1][stage] else 'differ'}")
-    print("as promised" if good else "NOT as promised")
-    return 0 if good else 1
+        print(f"  {one['temperature_K']:g} K: {ours}, {value:.4g} killed: {verdict}")
+        good = good and (same if deterministic else within)
+    return good
 
 
 if __name__ == "__main__":
