@@ -191,7 +191,7 @@ def cautions(results: Results) -> list[str]:
             )
         if len(rows) == 2:
             sentences.append("The line goes through two temperatures only: that it is straight was not tested.")
-    sentences += [str(warning) for warning in line.get("warnings") or []]
+    sentences += [str(w) for w in line.get("warnings") or [] if "is an extrapolation" not in str(w)]
     if rows:
         sentences.append(
             "The intervals are statistical, from the length and number of the runs. "
