@@ -422,3 +422,11 @@ def test_universal_model_is_named_as_a_stand_in(method: str, said: bool) -> None
     sentences = " ".join(cautions({"reference": {"method": method, "note": "Read from files."}}))
     assert ("universal machine-learnt model" in sentences) is said
     assert ("Read from files." in sentences) is not said
+
+
+def test_an_interval_over_decades_has_two_powers_of_ten():
+    """'(5.84 × 10⁻⁴ to 3.10) × 10⁻⁴' is right and nobody can read it."""
+    from ionstride.report.words import interval
+
+    assert interval({"ci95": [5.84e-8, 3.10e-4]}) == "5.84 × 10⁻⁸ to 3.10 × 10⁻⁴"
+    assert interval({"ci95": [5.84e-8, 9.10e-8]}) == "(5.84 to 9.10) × 10⁻⁸"

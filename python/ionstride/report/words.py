@@ -52,14 +52,15 @@ def number(value: Any, digits: int = 3, html: bool = True) -> str:
 
 
 def interval(estimate: Any, digits: int = 3, html: bool = True) -> str:
-    """Return ``low to high`` of an estimate's 95 % interval, one power of ten for both where they need it."""
+    """Return ``low to high`` of an estimate's 95 % interval, one power of ten for both where they are near each other."""
     low, high = _ends(estimate)
     if low is None and high is None:
         return DASH
     if low is None or high is None:
         return f"below {number(high, digits, html)}" if low is None else f"above {number(low, digits, html)}"
     largest = max(abs(low), abs(high))
-    if html and 0.0 < largest < 1e-3:
+    smallest = min(abs(low), abs(high))
+    if html and 0.0 < largest < 1e-3 and (smallest == 0.0 or smallest > 1e-2 * largest):
         exponent = math.floor(math.log10(largest))
         scale = 10.0**exponent
         return f"({number(low / scale, digits)} to {number(high / scale, digits)}) × 10{superscript(exponent)}"
