@@ -52,7 +52,7 @@ def number(value: Any, digits: int = 3, html: bool = True) -> str:
 
 
 def interval(estimate: Any, digits: int = 3, html: bool = True) -> str:
-    """Return ``low to high`` of an estimate's 95 % interval, one power of ten for both where they are near each other."""
+    """Return ``low to high`` of an estimate's 95 % interval, one power of ten for both where they are near."""
     low, high = _ends(estimate)
     if low is None and high is None:
         return DASH
