@@ -204,7 +204,6 @@ def test_a_calculator_agrees_with_itself(tmp_path, engine):
 @pytest.mark.slow
 def test_chgnet_labels_are_totals_with_consistent_virial(tmp_path):
     """Prevents energies per atom, stress in GPa or a wrong sign from CHGNet; and its noise from reaching the user."""
-    pytest.importorskip("chgnet", reason="CHGNet is not installed")
     base = rattled_cells(read_structure(LGPS), 1, 0.05, 0.02, 1)[0]
     h = 2e-3
     stretched = [Structure(base.symbols, base.positions_A * (1 + s), base.cell_A * (1 + s)) for s in (h, -h)]
@@ -223,7 +222,6 @@ def test_chgnet_labels_are_totals_with_consistent_virial(tmp_path):
 @pytest.mark.skipif("IONSTRIDE_REALDATA" not in os.environ, reason="IONSTRIDE_REALDATA is not set")
 def test_chgnet_is_softer_than_dft():
     """Prevents CHGNet's known softness from going unseen."""
-    pytest.importorskip("chgnet", reason="CHGNet is not installed")
     frames = read_frames([Path(os.environ["IONSTRIDE_REALDATA"]) / "lgps_dft_frames"], method="PBE")
     found = compare(frames, "chgnet", n=8, workers=2)
     assert 0.6 < found["slope"] < 0.85 and found["correlation"] > 0.9

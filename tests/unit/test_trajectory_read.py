@@ -218,8 +218,9 @@ def test_npz_of_ions_alone(tmp_path):
 
 def test_mdanalysis_formats(tmp_path):
     """Fault: the times of a DCD, which are in whatever unit its program likes, taken as ps."""
-    mda = pytest.importorskip("MDAnalysis")
     import warnings
+
+    import MDAnalysis as mda
 
     r = paths(20)
     with warnings.catch_warnings():
