@@ -27,7 +27,9 @@ def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any = 
     InputError
         If the number of axes, a fixed length or finiteness is not as wanted.
     """
-    array = np.array(value, dtype=dtype, order="C")
+    # What nobody can write to is not copied: trajectories are large.
+    frozen = isinstance(value, np.ndarray) and not value.flags.writeable
+    array = np.asarray(value, dtype=dtype, order="C") if frozen else np.array(value, dtype=dtype, order="C")
     fits = array.ndim == len(shape) and all(
         want is None or have == want for have, want in zip(array.shape, shape, strict=True)
     )

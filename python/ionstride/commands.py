@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 def analyze(args: argparse.Namespace) -> int:
     """``ionstride analyze``."""
     from . import trajectory, transport
-    from .stages.transport import analyse, msd_csv, words
+    from .stages.analysis import analyse, msd_csv, words
 
     screen = Screen()
     if args.temperature <= 0:
@@ -46,7 +46,7 @@ def analyze(args: argparse.Namespace) -> int:
     )
     moved = transport.displacements([path], args.mobile, charge_e=args.charge, drift=args.drift)
     settings = TransportSettings(fit_ps=_window(args.fit_ps), charge_e=args.charge)
-    row, _ = analyse(moved, settings, args.threads)
+    row, _, _ = analyse(moved, settings, args.threads)
     out: Path = args.out
     row["inputs"] = {str(f): tree_hash(f) for f in args.files}
     row["versions"] = versions()
@@ -56,7 +56,7 @@ def analyze(args: argparse.Namespace) -> int:
     screen.say(
         f"{row['n_ions']} {args.mobile} ions, {row['time_ps']:g} ps at {args.temperature:g} K, drift: {row['drift']}"
     )
-    screen.say(f"D      {words(row['D_cm2_s'], 'cm²/s')}   (95 % interval in brackets)")
+    screen.say(f"D      {words(row['D_self_cm2_s'], 'cm²/s')}   (95 % interval in brackets)")
     screen.say(f"sigma  {words(row['sigma_NE_mS_cm'], 'mS/cm')}   Nernst-Einstein, charge {args.charge:g} e")
     screen.say(f"{row['verdict']}: {'; '.join(row['reasons'])}")
     screen.say(f"written to {out}: {', '.join(written)}")
@@ -65,20 +65,23 @@ def analyze(args: argparse.Namespace) -> int:
 
 def arrhenius(args: argparse.Namespace) -> int:
     """``ionstride arrhenius``."""
-    from .stages.transport import read_fit, through_temperatures, words
+    from .stages.analysis import read_fit, words
+    from .stages.transport import through_temperatures
 
     rows: list[dict[str, Any]] = []
     for folder in args.folders:
         file = folder / "transport.json" if folder.is_dir() else folder
         found = read_json(file)
-        if not isinstance(found, dict) or not ("temperatures" in found or "D_cm2_s" in found):
+        if not isinstance(found, dict) or not ("temperatures" in found or "D_self_cm2_s" in found):
             raise InputError(f"'{file}' holds no result of 'ionstride analyze' or of a study; give folders that do")
         rows += found.get("temperatures", [found])
     sizes = {(row["n_ions"], round(row["volume_A3"] / row["n_ions"], 1)) for row in rows}
     if len({round(per_ion, 0) for _, per_ion in sizes}) > 1:
         Screen().warn("the cells differ in volume per ion by more than a little; conductivity takes the first one's")
     settings = TransportSettings(at_K=args.at, charge_e=args.charge)
-    line = through_temperatures([read_fit(row) for row in rows], rows[0]["n_ions"], rows[0]["volume_A3"], settings)
+    fits = [fit for row in rows if (fit := read_fit(row)) is not None]
+    charges = [fit for row in rows if (fit := read_fit(row, "charge")) is not None]
+    line = through_temperatures(fits, charges, rows[0]["n_ions"], rows[0]["volume_A3"], settings)
     write_json(args.out, line)
     screen = Screen()
     screen.say(f"Ea           {words(line['Ea_eV'], 'eV')}   (95 % interval in brackets)")

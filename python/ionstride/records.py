@@ -4,7 +4,7 @@ Units are LAMMPS *metal* (Å, ps, eV, K, e).  Construction checks shapes and fin
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -304,103 +304,3 @@ class Displacements:
     def n_ions_per_run(self) -> int:
         """Mobile ions in one cell."""
         return len(self.species) // self.n_runs
-
-
-@dataclass(frozen=True)
-class Msd:
-    """Mean squared displacement against lag (lag 0 excluded).
-
-    Attributes
-    ----------
-    lag_ps : (M) lags, a time and not an index.
-    value_A2 : (M) total over the three axes.
-    xyz_A2 : (M, 3) per Cartesian axis.
-    stderr_A2 : (M) standard error.
-    n_independent : (M) number of independent displacements behind each value.
-    kind : 'self' or 'charge'.
-    alpha2 : (M) non-Gaussian parameter, or None.
-    """
-
-    lag_ps: Array
-    value_A2: Array
-    xyz_A2: Array
-    stderr_A2: Array
-    n_independent: Array
-    kind: Literal["self", "charge"] = "self"
-    alpha2: Array | None = None
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval; never a bare float.
-
-    Attributes
-    ----------
-    value : the estimate.
-    low, high : ends of the 95 % interval.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return ``{'value': …, 'ci95': [low, high]}``."""
-        return {"value": self.value, "ci95": [self.low, self.high]}
-
-
-Verdict = Literal["diffusive", "bound", "not-diffusing"]
-
-
-@dataclass(frozen=True)
-class Diffusivity:
-    """Diffusion coefficient of the mobile ions at one temperature.
-
-    Attributes
-    ----------
-    D_cm2_s : estimate with 95 % interval; for the verdict 'bound' `high` is the bound.
-    xyz_cm2_s : (3) per Cartesian axis, no interval.
-    temperature_K : temperature.
-    ln_D_stderr : standard error of ln D, what Arrhenius weighs by.
-    fit_window_ps : first and last lag of the fit.
-    n_hops : He-Zhu-Mo count N·MSD_max/a².
-    verdict, reasons : whether the ions diffuse, in words.
-    """
-
-    D_cm2_s: Estimate
-    xyz_cm2_s: tuple[float, float, float]
-    temperature_K: float
-    ln_D_stderr: float
-    fit_window_ps: tuple[float, float]
-    n_hops: float
-    verdict: Verdict
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Arrhenius:
-    """D(T) = D0 exp(−Ea/kT) through several temperatures.
-
-    Attributes
-    ----------
-    Ea_eV : activation energy with 95 % interval.
-    ln_D0 : ln of D0 in cm²/s with 95 % interval.
-    D_at_cm2_s, sigma_at_mS_cm : extrapolated to `at_K`.
-    at_K : temperature of the extrapolation.
-    chi2_per_dof : scatter of the points about the line over their own errors; None at two points.
-    temperatures_K, D_cm2_s : the points used.
-    band_K, band_cm2_s : (B), (B, 3) line with 95 % band (low, line, high), for the picture.
-    warnings : in words.
-    """
-
-    Ea_eV: Estimate
-    ln_D0: Estimate
-    D_at_cm2_s: Estimate
-    sigma_at_mS_cm: Estimate
-    at_K: float
-    chi2_per_dof: float | None
-    temperatures_K: tuple[float, ...]
-    D_cm2_s: tuple[float, ...]
-    band_K: Array
-    band_cm2_s: Array
-    warnings: tuple[str, ...]

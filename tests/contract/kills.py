@@ -98,10 +98,10 @@ def compare(whole: Path, killed: Path, deterministic: bool) -> bool:
     good = True
     rows = [json.loads((f / "transport" / "transport.json").read_text())["temperatures"] for f in (whole, killed)]
     for one, other in zip(*rows, strict=True):
-        low, high = one["D_cm2_s"]["ci95"]
-        value = other["D_cm2_s"]["value"]
+        low, high = one["D_self_cm2_s"]["ci95"]
+        value = other["D_self_cm2_s"]["value"]
         within = low <= value <= high
-        same = one["msd"] == other["msd"] and one["D_cm2_s"] == other["D_cm2_s"]
+        same = one["msd"] == other["msd"] and one["D_self_cm2_s"] == other["D_self_cm2_s"]
         verdict = "identical" if same else "within" if within else "OUTSIDE"
         ours = f"D {one['D_cm2_s']['value']:.4g} [{low:.2g}, {high:.2g}] undisturbed"
         print(f"  {one['temperature_K']:g} K: {ours}, {value:.4g} killed: {verdict}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ionstride.errors import InputError
-from ionstride.records import Diffusivity, Estimate
+from ionstride.results import Diffusivity, Estimate, Tensor
 from ionstride.transport import fit_arrhenius
 from ionstride.units import KB_EV_K, nernst_einstein_mS_cm
 
@@ -19,7 +19,8 @@ def truth(temperature_K):
 def point(temperature_K, ln_D, stderr, verdict="diffusive"):
     D = float(np.exp(ln_D))
     interval = Estimate(D, D * np.exp(-1.96 * stderr), D * np.exp(1.96 * stderr))
-    return Diffusivity(interval, (D, D, D), temperature_K, stderr, (1.0, 10.0), 100.0, verdict, ())
+    tensor = Tensor(D * np.eye(3), D * stderr * np.eye(3), {})
+    return Diffusivity(interval, tensor, temperature_K, stderr, (1.0, 10.0), 100.0, verdict, ())
 
 
 def noisy(rng, temperatures, stderr, hidden=1.0):
@@ -77,11 +78,43 @@ def test_two_temperatures_work_and_warn():
     assert any("two temperatures" in w for w in line.warnings)
 
 
-def test_bounds_are_left_out_and_named():
-    """Fault: an upper bound taken as a value, which lowers Ea."""
+def test_bounds_are_used_as_bounds():
+    """Fault: an upper bound taken as a value, which lowers Ea; or thrown away though it says much."""
     points = [point(T, truth(T), 0.1) for T in (600, 800, 1000)]
-    line = fit_arrhenius([point(400, truth(400) + 3, 0.6, "bound"), *points], **CELL)
-    assert line.temperatures_K == (600, 800, 1000)
-    assert any("400 K" in w for w in line.warnings)
+    alone = fit_arrhenius(points, **CELL)
+    far = fit_arrhenius([point(400, truth(400) + 5, 0.6, "bound"), *points], **CELL)
+    assert far.temperatures_K == (600, 800, 1000) and far.bounds_K == (400,)
+    assert any("400 K" in w for w in far.warnings)
+    assert far.Ea_eV.value == pytest.approx(alone.Ea_eV.value, abs=1e-3)
+    # A bound well below the line must pull it down there, by less than a value would.
+    low = fit_arrhenius([point(400, truth(400) - 2.5, 0.6, "bound"), *points], **CELL)
+    value = fit_arrhenius([point(400, truth(400) - 2.5, 0.6), *points], **CELL)
+    assert alone.Ea_eV.value < low.Ea_eV.value <= value.Ea_eV.value + 0.01
     guess = fit_arrhenius([point(400, truth(400), 0.6, "bound"), points[0]], **CELL)
     assert any("guess" in w for w in guess.warnings)
+
+
+def test_the_line_with_a_bound_is_the_maximum_of_its_likelihood():
+    """Fault: Newton's method that stops elsewhere, or a wrong derivative."""
+    from scipy import optimize, special
+
+    points = [point(T, truth(T) + e, 0.2) for T, e in ((600, 0.1), (700, -0.2), (900, 0.1))]
+    bound = point(450, truth(450) - 1.0, 0.7, "bound")
+    line = fit_arrhenius([*points, bound], **CELL)
+
+    def minus_log_likelihood(p):
+        at = [p[0] - p[1] / (KB_EV_K * d.temperature_K) for d in (*points, bound)]
+        plain = sum(((np.log(d.D_cm2_s.value) - a) / 0.2) ** 2 for d, a in zip(points, at[:3], strict=True)) / 2
+        middle = np.log(bound.D_cm2_s.high) - 1.96 * 0.7
+        return plain - special.log_ndtr((middle - at[3]) / 0.7)
+
+    best = optimize.minimize(minus_log_likelihood, [LN_D0, EA], method="Nelder-Mead", options={"xatol": 1e-8}).x
+    assert (line.ln_D0.value, line.Ea_eV.value) == pytest.approx(best, rel=1e-4)
+
+
+def test_a_curved_plot_is_said():
+    """Fault: one Ea through two regimes without a word."""
+    curved = [point(T, truth(T) - 4e4 * (1 / T - 1 / 800) ** 2 * 1e2, 0.05) for T in (500, 650, 800, 1000)]
+    assert any("curve" in w for w in fit_arrhenius(curved, **CELL).warnings)
+    straight = [point(T, truth(T), 0.05) for T in (500, 650, 800, 1000)]
+    assert not any("curve" in w for w in fit_arrhenius(straight, **CELL).warnings)

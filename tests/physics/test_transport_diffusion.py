@@ -58,8 +58,8 @@ def test_axes_of_an_anisotropic_walk():
     scale = np.array([0.6, 0.3, 0.1])
     r = np.cumsum(rng.normal(0, 1, (200, 1500, 3)) * scale, axis=1)
     fit = fit_diffusivity(moved(r))
-    assert np.asarray(fit.xyz_cm2_s) == pytest.approx(scale**2 / 2 * 1e-4, rel=0.05)
-    assert np.mean(fit.xyz_cm2_s) == pytest.approx(fit.D_cm2_s.value, rel=1e-9)
+    assert np.diag(fit.tensor.value) == pytest.approx(scale**2 / 2 * 1e-4, rel=0.05)
+    assert np.trace(fit.tensor.value) / 3 == pytest.approx(fit.D_cm2_s.value, rel=1e-9)
 
 
 def test_far_from_the_origin_nothing_changes():

@@ -27,8 +27,8 @@ def made_temperature(**changes: Any) -> dict[str, Any]:
     lag = np.linspace(0.1, 20.0, 400)
     row: dict[str, Any] = {
         "temperature_K": 600.0,
-        "msd": {"lag_ps": lag.tolist(), "self_A2": (0.8 + 0.6 * lag).tolist(), "stderr_A2": [0.1] * 400},
-        "D_cm2_s": {"value": 1.0e-5, "ci95": [0.8e-5, 1.2e-5]},
+        "msd": {"lag_ps": lag.tolist(), "self_A2": (0.8 + 0.6 * lag).tolist(), "self_stderr_A2": [0.1] * 400},
+        "D_self_cm2_s": {"value": 1.0e-5, "ci95": [0.8e-5, 1.2e-5]},
         "fit_window_ps": [2.0, 10.0],
         "verdict": "diffusive",
     }
@@ -70,7 +70,7 @@ def test_arrhenius_error_bars_are_the_interval() -> None:
 
 def test_bound_is_an_arrow_at_the_bound() -> None:
     """A bound drawn as a point would be taken for a measured D."""
-    row = made_temperature(verdict="bound", D_cm2_s={"value": None, "ci95": [None, 3e-6]})
+    row = made_temperature(verdict="bound", D_self_cm2_s={"value": None, "ci95": [None, 3e-6]})
     ax = arrhenius_figure(None, [row]).axes[0]
     assert ax.get_legend_handles_labels()[1] == ["upper bound, 95 %"]
     np.testing.assert_allclose(ax.containers[0].lines[0].get_ydata(), [3e-6])

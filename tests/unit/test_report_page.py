@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from ionstride.errors import InputError
-from ionstride.records import Estimate
 from ionstride.report import summary_table, write_report, write_results
 from ionstride.report.words import cautions
+from ionstride.results import Estimate
 from ionstride.units import KB_EV_K, nernst_einstein_mS_cm
 
 PARTS = ("study", "structure", "reference", "learning", "potential", "md", "transport", "comparison", "provenance")
@@ -39,11 +39,14 @@ def made_temperature(T: float, D: float, factor: float, seed: int) -> dict[str, 
         "msd": {
             "lag_ps": lag.tolist(),
             "self_A2": msd.tolist(),
-            "stderr_A2": (0.05 * msd * np.sqrt(1 + lag / 10)).tolist(),
-            "xyz_A2": np.outer(msd, [0.2, 0.2, 0.6]).tolist(),
+            "self_stderr_A2": (0.05 * msd * np.sqrt(1 + lag / 10)).tolist(),
+            "self_xyz_A2": np.outer(msd, [0.2, 0.2, 0.6]).tolist(),
         },
-        "D_cm2_s": estimate(D, factor),
-        "D_xyz_cm2_s": [0.6 * D, 0.6 * D, 1.8 * D],
+        "D_self_cm2_s": estimate(D, factor),
+        "D_tensor_cm2_s": {
+            "along_cell_vectors": {k: estimate(f * D, factor) for k, f in (("a", 0.6), ("b", 0.6), ("c", 1.8))}
+        },
+        "haven_ratio": estimate(0.5, factor),
         "sigma_NE_mS_cm": estimate(sigma, factor),
         "fit_window_ps": [3.0, 20.0],
         "n_hops": 240.0,
@@ -334,7 +337,7 @@ def test_verdicts_are_said() -> None:
     """A bound printed as a value, or an absent line left unsaid, would be read as a measured D."""
     results = copy.deepcopy(FULL)
     rows = results["transport"]["temperatures"]
-    rows[0].update(verdict="bound", reasons=["too few hops"], D_cm2_s={"value": None, "ci95": [None, 2e-6]})
+    rows[0].update(verdict="bound", reasons=["too few hops"], D_self_cm2_s={"value": None, "ci95": [None, 2e-6]})
     rows[0]["sigma_NE_mS_cm"] = {"value": None, "ci95": [None, 60.0]}
     for row in rows[1:]:
         row.update(verdict="not-diffusing", reasons=["MSD is flat"])
@@ -348,7 +351,7 @@ def test_bound_is_written_on_the_page(tmp_path: Path) -> None:
     """The page must show the bound as a bound, with its reason, and no fitted line for it."""
     results = copy.deepcopy(SMALL)
     row = results["transport"]["temperatures"][0]
-    row.update(verdict="bound", reasons=["too few hops"], D_cm2_s={"value": None, "ci95": [None, 2e-6]})
+    row.update(verdict="bound", reasons=["too few hops"], D_self_cm2_s={"value": None, "ci95": [None, 2e-6]})
     text = write_report(results, tmp_path, "").read_text(encoding="utf-8")
     assert "&lt; 2.00 × 10⁻⁶" in text and "too few hops" in text and "upper bound, 95 %" in text
 

@@ -171,7 +171,7 @@ def msd_figure(temperatures: Sequence[Row], panels: Sequence[str] = ("log", "lin
 
 def _msd(ax: "Axes", row: Row, colour: Any, panel: str, alone: bool) -> None:
     lag, msd = floats(row["msd"]["lag_ps"]), floats(row["msd"]["self_A2"])
-    stderr = floats(row["msd"].get("stderr_A2"))
+    stderr = floats(row["msd"].get("self_stderr_A2"))
     if len(stderr) != len(lag):
         stderr = np.zeros(len(lag))
     keep = np.isfinite(lag) & np.isfinite(msd) & (lag > 0.0) & ((msd > 0.0) | (panel != "log"))
@@ -179,7 +179,7 @@ def _msd(ax: "Axes", row: Row, colour: Any, panel: str, alone: bool) -> None:
     if not len(lag):
         return
     window = row.get("fit_window_ps") or []
-    D = (row.get("D_cm2_s") or {}).get("value")
+    D = (row.get("D_self_cm2_s") or {}).get("value")
     if len(window) == 2:
         inside = (lag >= window[0]) & (lag <= window[1])
         if alone:
@@ -223,7 +223,7 @@ def arrhenius_figure(arrhenius: Row | None, temperatures: Sequence[Row] = ()) ->
             ax.plot(x, band[:, 1], color=ACCENT, linewidth=1.5, label="line" if Ea is None else f"Ea = {Ea:.3f} eV")
         measured: dict[str, list[tuple[float, float, float, float]]] = {"simulated": [], "upper bound": []}
         for row in temperatures:
-            D, T = row.get("D_cm2_s") or {}, float(row["temperature_K"])
+            D, T = row.get("D_self_cm2_s") or {}, float(row["temperature_K"])
             low, high = D.get("ci95") or (None, None)
             marks[1e3 / T] = T
             if row.get("verdict") == "diffusive" and D.get("value"):

@@ -43,7 +43,7 @@ def _cells(row: Mapping[str, Any], results: Results) -> list[str]:
     known = [f for f in here if f is not None]
     verdict = str(row.get("verdict") or DASH)
     cells = [f"{row['temperature_K']:g}"]
-    for key in ("D_cm2_s", "sigma_NE_mS_cm"):
+    for key in ("D_self_cm2_s", "sigma_NE_mS_cm"):
         estimate = row.get(key) or {}
         high = (estimate.get("ci95") or [None, None])[1]
         bound = verdict == "bound"

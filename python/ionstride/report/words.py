@@ -139,7 +139,7 @@ def verdicts(results: Results) -> list[str]:
         if verdict == "diffusive":
             continue
         if verdict == "bound":
-            _, high = _ends(row.get("D_cm2_s"))
+            _, high = _ends(row.get("D_self_cm2_s"))
             text = f"At {row['temperature_K']:g} K only an upper bound is known, D < {number(high)} cm²/s"
         else:
             text = f"At {row['temperature_K']:g} K the ions do not diffuse within the time simulated"

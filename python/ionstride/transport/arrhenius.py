@@ -2,12 +2,16 @@
 
 import numpy as np
 
+from ..checks import Array
 from ..errors import InputError
-from ..records import Arrhenius, Diffusivity, Estimate
+from ..results import Arrhenius, Diffusivity, Estimate
 from ..units import KB_EV_K, nernst_einstein_mS_cm
 
 _SIGNIFICANT = 0.05  # scatter about the line that chance makes this seldom is taken as real
 _BAND_POINTS = 60
+_LARGEST_SPREAD = 1.5  # of ln D behind a bound
+_NEWTON_STEPS = 50
+_CURVED = 2.5  # standard errors of the quadratic term that earn a warning
 
 
 def fit_arrhenius(
@@ -22,14 +26,15 @@ def fit_arrhenius(
 
     .. math:: \ln D = \ln D_0 - E_a / (k_B T)
 
-    Weighted least squares by the errors of ln D.  Errors are multiplied by max(1, √(χ²/dof)).  They are taken as
-    known (normal quantile), unless the scatter about the line is larger than they allow (p < 0.05): then it is
-    estimated from the few points, and Student's t for their number holds.
+    Weighted least squares by the errors of ln D.  A temperature at which only a bound of D is known enters as the
+    probability that D lies below it (a normal distribution's, as in censored regression).  Errors are multiplied by
+    max(1, √(χ²/dof)).  They are taken as known (normal quantile), unless the scatter about the line is larger than
+    they allow (p < 0.05): then it is estimated from the few points, and Student's t for their number holds.
 
     Parameters
     ----------
-    diffusivities : at two temperatures or more; those without the verdict 'diffusive' are left out with a
-        warning, unless fewer than two temperatures remain.
+    diffusivities : at two temperatures or more; those without the verdict 'diffusive' count as upper bounds, unless
+        fewer than two temperatures are diffusive: then bounds stand in for values, with a warning.
     n_ions, volume_A3 : mobile ions in the cell, and its volume, for σ.
     charge_e : charge of an ion.
     at_K : temperature of the extrapolation.
@@ -43,7 +48,7 @@ def fit_arrhenius(
 
     if not at_K > 0.0:
         raise InputError(f"at_K = {at_K:g}, wanted a temperature above zero")
-    points, warnings = _points(diffusivities)
+    points, bounds, warnings = _points(diffusivities)
     x = np.array([1.0 / (KB_EV_K * p.temperature_K) for p in points])
     y = np.log([p.D_cm2_s.value for p in points])
     error = np.array([p.ln_D_stderr for p in points])
@@ -52,7 +57,10 @@ def fit_arrhenius(
     design = np.stack([np.ones_like(x), -x], axis=1)
     weighted = design / error[:, None]
     covariance = np.linalg.inv(weighted.T @ weighted)
-    ln_D0, Ea = covariance @ weighted.T @ (y / error)
+    best = covariance @ weighted.T @ (y / error)
+    if bounds:
+        best, covariance = _with_bounds(best, np.linalg.inv(covariance), bounds)
+    ln_D0, Ea = best
     dof = len(points) - 2
     quantile = float(stats.norm.ppf(0.975))
     chi2_per_dof = None
@@ -68,6 +76,7 @@ def fit_arrhenius(
             )
     else:
         warnings.append("two temperatures only: nothing tests whether D follows one Arrhenius line")
+    warnings += _curvature(x, y, error)
     temperatures = [p.temperature_K for p in points]
     if not 0.999 * min(temperatures) <= at_K <= 1.001 * max(temperatures):
         warnings.append(
@@ -98,10 +107,61 @@ def fit_arrhenius(
         band_K=1.0 / inverse,
         band_cm2_s=np.array([[b.low, b.value, b.high] for b in band]),
         warnings=tuple(warnings),
+        bounds_K=tuple(b.temperature_K for b in bounds),
+        bounds_cm2_s=tuple(b.D_cm2_s.high for b in bounds),
     )
 
 
-def _points(diffusivities: list[Diffusivity]) -> tuple[list[Diffusivity], list[str]]:
+def _with_bounds(start: Array, information: Array, bounds: list[Diffusivity]) -> tuple[Array, Array]:
+    """Return ln D0 and Ea, and their covariance, with temperatures at which D is only known to be below a bound.
+
+    Newton's method on the likelihood, which has one maximum.  A bound that D stays below with 97.5 % is the upper
+    end of a normal distribution of ln D.
+
+    Parameters
+    ----------
+    start : (2) ln D0 and Ea of the points alone.
+    information : (2, 2) inverse covariance of `start`.
+    bounds : results that are bounds.
+    """
+    from scipy import special
+
+    spread = np.array([min(b.ln_D_stderr, _LARGEST_SPREAD) for b in bounds])
+    middle = np.log([b.D_cm2_s.high for b in bounds]) - 1.96 * spread
+    rows = np.array([[1.0, -1.0 / (KB_EV_K * b.temperature_K)] for b in bounds])
+    best = start.copy()
+    hessian = information
+    for _ in range(_NEWTON_STEPS):
+        z = (middle - rows @ best) / spread
+        mills = np.exp(-0.5 * z * z - 0.5 * np.log(2 * np.pi) - special.log_ndtr(z))
+        gradient = information @ (best - start) + rows.T @ (mills / spread)
+        hessian = information + (rows * (mills * (mills + z) / spread**2)[:, None]).T @ rows
+        step = np.linalg.solve(hessian, gradient)
+        best = best - step
+        if np.abs(step).max() < 1e-10:
+            break
+    return best, np.linalg.inv(hessian)
+
+
+def _curvature(x: Array, y: Array, error: Array) -> list[str]:
+    """Return a warning if a parabola fits four or more points significantly better than a line."""
+    if len(np.unique(x)) < 4:
+        return []
+    centred = (x - x.mean()) / np.ptp(x)
+    design = np.stack([np.ones_like(x), centred, centred**2], axis=1) / error[:, None]
+    covariance = np.linalg.inv(design.T @ design)
+    bend = float((covariance @ design.T @ (y / error))[2])
+    if abs(bend) < _CURVED * float(np.sqrt(covariance[2, 2])):
+        return []
+    way = "rises" if bend < 0 else "falls"
+    return [
+        f"the points curve by {abs(bend) / np.sqrt(covariance[2, 2]):.1f} standard errors (Ea {way} towards low "
+        "temperature): one Ea does not hold over this range, and the extrapolation least of all"
+    ]
+
+
+def _points(diffusivities: list[Diffusivity]) -> tuple[list[Diffusivity], list[Diffusivity], list[str]]:
+    """Return the points, the bounds beside them, and warnings."""
     given = sorted(diffusivities, key=lambda d: d.temperature_K)
     if len({d.temperature_K for d in given}) < 2:
         said = f"{given[0].temperature_K:g} K alone" if given else "none"
@@ -110,23 +170,26 @@ def _points(diffusivities: list[Diffusivity]) -> tuple[list[Diffusivity], list[s
             "run another temperature"
         )
     good = [d for d in given if d.verdict == "diffusive"]
-    warnings = []
     if len({d.temperature_K for d in good}) >= 2:
-        warnings += [
-            f"{d.temperature_K:g} K is left out: its verdict is '{d.verdict}'"
-            for d in given
-            if d.verdict != "diffusive"
-        ]
-        return good, warnings
+        bounds = [d for d in given if d.verdict != "diffusive" and d.D_cm2_s.high > 0.0]
+        return (
+            good,
+            bounds,
+            [
+                f"{d.temperature_K:g} K counts as an upper bound of {d.D_cm2_s.high:.2g} cm²/s: "
+                f"its verdict is '{d.verdict}'"
+                for d in bounds
+            ],
+        )
     usable = [d for d in given if d.D_cm2_s.value > 0.0 and np.isfinite(d.ln_D_stderr)]
     if len({d.temperature_K for d in usable}) < 2:
         raise InputError(
             "fewer than two temperatures have a diffusion coefficient above zero, so there is no Arrhenius line; "
             "run longer or hotter"
         )
-    warnings.append(
-        "fewer than two temperatures are diffusive: the line rests on bounds ("
-        + ", ".join(f"{d.temperature_K:g} K {d.verdict}" for d in given)
-        + ") and is a guess"
+    words = ", ".join(f"{d.temperature_K:g} K {d.verdict}" for d in given)
+    return (
+        usable,
+        [],
+        [f"fewer than two temperatures are diffusive: the line rests on bounds ({words}) and is a guess"],
     )
-    return usable, warnings

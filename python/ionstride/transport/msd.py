@@ -1,106 +1,19 @@
-"""Mean squared displacement over all time origins, self and charge, for even and uneven times."""
+"""Mean squared displacement over all time origins: self, charge and cross."""
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from .. import _kernels
 from ..checks import Array
-from ..errors import InputError, PhysicsError
-from ..records import Displacements, Msd
+from ..errors import InputError
+from ..records import Displacements
+from ..results import Msd
+from .moments import IntArray, choose_lags, is_even, moments
 from .process import overlap_factor
-
-IntArray = npt.NDArray[np.int64]
-
-_EVEN = 1e-6  # relative spread of the time steps that still counts as even
-_DENSE = 10  # lags 1 … 10 frames are all taken
+from .source import Source, collective_path, collective_source, frames_of, lag_moments
 
 
-def choose_lags(n_frames: int, *, per_decade: int = 12, longest: float = 0.5) -> IntArray:
-    """Return lags that are dense at short times and evenly spaced in the logarithm beyond.
-
-    Parameters
-    ----------
-    n_frames : frames of the trajectory.
-    per_decade : lags a decade beyond the first ten.
-    longest : the longest lag as a part of the trajectory; beyond a half, origins are few and shared.
-
-    Returns
-    -------
-    (M) lags in frames, increasing.
-    """
-    last = max(1, min(n_frames - 1, int(longest * n_frames)))
-    dense = np.arange(1, min(_DENSE, last) + 1)
-    decades = max(0.0, float(np.log10(last / _DENSE)))
-    sparse = np.geomspace(_DENSE, last, int(per_decade * decades) + 2) if decades > 0 else dense
-    return np.unique(np.concatenate([dense, np.rint(sparse)]).astype(np.int64))
-
-
-def mean_step_ps(displacements: Displacements) -> float:
-    """Return the mean time between frames in ps."""
-    time = displacements.time_ps
-    return float(time[-1] - time[0]) / (len(time) - 1)
-
-
-def is_even(displacements: Displacements) -> bool:
-    """Return whether the frames are evenly spaced in time (to 1e-6)."""
-    step = np.diff(displacements.time_ps)
-    mean = mean_step_ps(displacements)
-    # A step is the difference of two large times: its rounding must not count as unevenness.
-    rounding = 8 * np.finfo(np.float64).eps * float(np.abs(displacements.time_ps).max())
-    return bool(np.abs(step - mean).max() <= _EVEN * mean + rounding)
-
-
-def moments(r_A: Array, time_ps: Array, lags: IntArray, even: bool, threads: int = 0) -> tuple[Array, Array, Array]:
-    """Return lag times and the per-ion moments of the displacement.
-
-    Parameters
-    ----------
-    r_A : (n, T, 3) in Å.
-    time_ps : (T).
-    lags : (M) lags in (mean) frames.
-    even : whether frames are evenly spaced.  If not, all pairs of frames whose distance in time is within half
-        a mean step of the lag are averaged.
-
-    Returns
-    -------
-    lag_ps : (M) mean distance in time of the pairs.
-    tensor : (n, M, 6) ⟨ΔΔᵀ⟩ in Å², in the order xx, yy, zz, xy, xz, yz.
-    fourth : (n, M) ⟨|Δ|⁴⟩ in Å⁴.
-
-    Raises
-    ------
-    PhysicsError
-        If uneven times leave a lag without pairs.
-    """
-    step = float(time_ps[-1] - time_ps[0]) / (len(time_ps) - 1)
-    lags = np.ascontiguousarray(lags, dtype=np.int64)
-    if even:
-        tensor, fourth = _kernels.displacement_moments(np.ascontiguousarray(r_A), lags, threads)
-        return np.asarray(lags * step, dtype=np.float64), tensor, fourth
-    lag_ps = np.empty(len(lags))
-    tensor = np.empty((len(r_A), len(lags), 6))
-    fourth = np.empty((len(r_A), len(lags)))
-    for m, lag in enumerate(lags):
-        first = np.searchsorted(time_ps, time_ps + (lag - 0.5) * step)
-        last = np.searchsorted(time_ps, time_ps + (lag + 0.5) * step)
-        first = np.maximum(first, np.arange(len(time_ps)) + 1)
-        count = np.maximum(last - first, 0)
-        origin = np.repeat(np.arange(len(time_ps)), count)
-        if len(origin) == 0:
-            raise PhysicsError(f"no two frames are {lag * step:.4g} ps apart (to half a mean step); choose other lags")
-        end = np.arange(len(origin)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
-        lag_ps[m] = float(np.mean(time_ps[end] - time_ps[origin]))
-        delta = r_A[:, end] - r_A[:, origin]
-        x, y, z = delta[..., 0], delta[..., 1], delta[..., 2]
-        products = (x * x, y * y, z * z, x * y, x * z, y * z)
-        tensor[:, m] = np.stack([product.mean(axis=1) for product in products], axis=1)
-        fourth[:, m] = ((x * x + y * y + z * z) ** 2).mean(axis=1)
-    return lag_ps, tensor, fourth
-
-
-def self_msd(displacements: Displacements, lags: Any = None, threads: int = 0) -> Msd:
+def self_msd(source: Source, lags: Any = None, threads: int = 0) -> Msd:
     r"""Return the self mean squared displacement, averaged over ions and time origins.
 
     .. math:: \mathrm{MSD}(t) = \langle |r_i(t_0 + t) - r_i(t_0)|^2 \rangle_{i, t_0}, \quad
@@ -108,8 +21,9 @@ def self_msd(displacements: Displacements, lags: Any = None, threads: int = 0) -
 
     Parameters
     ----------
-    displacements : the ions' paths.
-    lags : (M) lags in frames (in mean steps where times are uneven); `choose_lags` if not given.
+    source : the ions' paths (`Displacements`), or streamed sums of them (`Accumulated`).
+    lags : (M) lags in frames (in mean steps where times are uneven); if not given `choose_lags`, or the lags of the
+        sums.
     threads : threads of the kernel, 0 for all cores.
 
     Returns
@@ -123,13 +37,12 @@ def self_msd(displacements: Displacements, lags: Any = None, threads: int = 0) -
     InputError
         If a lag is not in 1 … T−1.
     """
-    frames = len(displacements.time_ps)
-    chosen = _check_lags(lags, frames)
-    lag_ps, tensor, fourth = moments(displacements.r_A, displacements.time_ps, chosen, is_even(displacements), threads)
-    return _record(lag_ps, tensor, fourth, chosen, frames, kind="self")
+    chosen = _check_lags(lags, source)
+    lag_ps, tensor, fourth = lag_moments(source, chosen, threads)
+    return _record(lag_ps, tensor, fourth, chosen, frames_of(source), kind="self")
 
 
-def charge_msd(displacements: Displacements, lags: Any = None, threads: int = 0) -> Msd:
+def charge_msd(source: Source, lags: Any = None, threads: int = 0) -> Msd:
     r"""Return the collective mean squared displacement of the charge, per ion.
 
     .. math:: \mathrm{MSD}_q(t) = \frac{\langle |\sum_i q_i Δr_i(t)|^2 \rangle}{\sum_i q_i^2}
@@ -138,8 +51,8 @@ def charge_msd(displacements: Displacements, lags: Any = None, threads: int = 0)
 
     Parameters
     ----------
-    displacements : the ions' paths; the sum runs over the ions of one run, the mean over runs.
-    lags : (M) lags in frames; `choose_lags` if not given.
+    source : the ions' paths, or streamed sums of them; the sum runs over the ions of one run, the mean over runs.
+    lags : (M) lags in frames; as for `self_msd` if not given.
     threads : threads of the kernel.
 
     Raises
@@ -147,34 +60,53 @@ def charge_msd(displacements: Displacements, lags: Any = None, threads: int = 0)
     PhysicsError
         If the ions were made one by one: their correlations are gone.
     """
-    collective, charge2 = collective_path(displacements)
-    frames = len(displacements.time_ps)
-    chosen = _check_lags(lags, frames)
-    lag_ps, tensor, fourth = moments(collective, displacements.time_ps, chosen, is_even(displacements), threads)
-    return _record(lag_ps, tensor / charge2, fourth / charge2**2, chosen, frames, kind="charge")
+    chosen = _check_lags(lags, source)
+    lag_ps, tensor, fourth = lag_moments(collective_source(source), chosen, threads)
+    return _record(lag_ps, tensor, fourth, chosen, frames_of(source), kind="charge")
 
 
-def collective_path(displacements: Displacements) -> tuple[Array, float]:
-    """Return Σ q r of each run, (runs, T, 3) in e·Å from its first frame, and the mean Σ q² of a run.
+def cross_msd(first: Displacements, second: Displacements, lags: Any = None, threads: int = 0) -> Msd:
+    r"""Return the collective displacement of one species times that of another, per geometric mean of their charges.
+
+    .. math:: \mathrm{MSD}_{ab}(t) = \frac{\langle \sum_{i \in a} q_i Δr_i \cdot \sum_{j \in b} q_j Δr_j \rangle}
+              {\sqrt{\sum_{i \in a} q_i^2 \sum_{j \in b} q_j^2}}
+
+    Positive where charges move along with one another, negative where they move apart; zero for species that do not
+    know of each other.  The polarisation identity makes it from three collective MSDs.
+
+    Parameters
+    ----------
+    first, second : paths of two species from the same runs.
+    lags : (M) lags in frames; `choose_lags` if not given.
+    threads : threads of the kernel.
 
     Raises
     ------
-    PhysicsError
-        If the ions were made one by one, or carry no charge.
+    InputError
+        If the two are not of the same runs and times.
     """
-    if displacements.independent_ions:
-        raise PhysicsError(
-            "these ions were made one by one, so their correlations are gone: the charge MSD, the Haven ratio and "
-            "the collective conductivity have no meaning here; use the self-diffusion and Nernst-Einstein"
-        )
-    runs = np.unique(displacements.run)
-    q = displacements.charge_e
-    charge2 = float(np.sum(q * q)) / len(runs)
-    if charge2 == 0.0:
-        raise PhysicsError("the mobile ions carry no charge, so there is no charge MSD; set charge_e")
-    r = displacements.r_A - displacements.r_A[:, :1]
-    paths = [np.einsum("i,itx->tx", q[displacements.run == run], r[displacements.run == run]) for run in runs]
-    return np.stack(paths), charge2
+    if not np.array_equal(first.time_ps, second.time_ps) or first.n_runs != second.n_runs:
+        raise InputError("a cross MSD needs two species of the same runs, got different times or numbers of runs")
+    frames = len(first.time_ps)
+    chosen = _check_lags(lags, first)
+    (a, qa), (b, qb) = collective_path(first), collective_path(second)
+    both, apart = (moments(path, first.time_ps, chosen, is_even(first), threads) for path in (a + b, a - b))
+    scale = 4.0 * np.sqrt(qa * qb)
+    tensor = (both[1] - apart[1]) / scale
+    value = tensor[..., :3].sum(axis=-1)
+    own = [moments(path, first.time_ps, chosen, is_even(first), threads)[1][..., :3].sum(axis=-1) for path in (a, b)]
+    n_independent = len(a) / overlap_factor(chosen, frames)
+    # of a product of two Gaussian paths
+    spread = np.mean(own[0] * own[1], axis=0) / (qa * qb) + value.mean(axis=0) ** 2
+    return Msd(
+        lag_ps=both[0],
+        value_A2=value.mean(axis=0),
+        xyz_A2=tensor[..., :3].mean(axis=0),
+        stderr_A2=np.sqrt(spread / (3.0 * n_independent)),
+        n_independent=n_independent,
+        kind="cross",
+        tensor_A2=tensor.mean(axis=0)[:, [0, 3, 4, 3, 1, 5, 4, 5, 2]].reshape(-1, 3, 3),
+    )
 
 
 def log_log_slope(msd: Msd) -> Array:
@@ -200,9 +132,10 @@ def log_log_slope(msd: Msd) -> Array:
     return slope
 
 
-def _check_lags(lags: Any, n_frames: int) -> IntArray:
+def _check_lags(lags: Any, source: Source) -> IntArray:
+    n_frames = frames_of(source)
     if lags is None:
-        return choose_lags(n_frames)
+        return choose_lags(n_frames) if isinstance(source, Displacements) else source.lag
     chosen = np.asarray(lags)
     if chosen.ndim != 1 or len(chosen) == 0 or not (chosen == np.rint(chosen)).all():
         raise InputError("lags must be whole numbers of frames, at least one")
@@ -228,4 +161,5 @@ def _record(lag_ps: Array, tensor: Array, fourth: Array, lags: IntArray, frames:
         n_independent=n_independent,
         kind=kind,
         alpha2=alpha2,
+        tensor_A2=tensor.mean(axis=0)[:, [0, 3, 4, 3, 1, 5, 4, 5, 2]].reshape(-1, 3, 3),
     )

@@ -155,7 +155,7 @@ def plain_slope(curve: Curve, fit: Slope) -> Slope:
     return Slope(fit.first, fit.lags, weights, slope, gaussian, fit.hops)
 
 
-def choose_tau(curve: Curve) -> tuple[Slope, Slope, float]:
+def choose_tau(curve: Curve, not_before: int = 0) -> tuple[Slope, Slope, float]:
     """Return the fit beyond the start of the diffusive regime, the fit it was compared with, and what bends.
 
     The third value is 0 where a start was found; else by how many standard errors the slope still falls at the
@@ -168,6 +168,7 @@ def choose_tau(curve: Curve) -> tuple[Slope, Slope, float]:
     Parameters
     ----------
     curve : MSD at a ladder of lags.
+    not_before : earliest lag in frames to start from, as far as there are any as late.
 
     Raises
     ------
@@ -178,6 +179,8 @@ def choose_tau(curve: Curve) -> tuple[Slope, Slope, float]:
     fits = [fit for i in long_enough if (fit := fit_beyond(curve, i)) is not None]
     if not fits:
         raise ValueError("no lag to fit")
+    late = [fit for fit in fits if int(curve.lag[fit.first]) >= not_before]
+    fits = late or fits[-1:]
     lag = [int(curve.lag[fit.first]) for fit in fits]
     last = max((i for i, k in enumerate(lag) if 8 * k <= curve.n_frames), default=0)  # longer ones only compare
     for number, fit in enumerate(fits[: last + 1]):

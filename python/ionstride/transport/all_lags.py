@@ -1,0 +1,58 @@
+"""Mean squared displacement at every lag by fast Fourier transforms."""
+
+import numpy as np
+
+from ..checks import Array
+from ..errors import InputError
+from ..runrecord import cores
+
+_CHUNK = 32 * 1024 * 1024  # bytes of one batch of spectra: bounds what is needed beside the paths
+
+
+def all_lags_msd(r_A: Array, threads: int = 0) -> Array:
+    r"""Return the MSD averaged over ions and all time origins at the lags 0 … T−1 frames, in Å².
+
+    .. math:: \mathrm{MSD}(k) = \frac{1}{T-k} \left[ S_1(k) - 2 \sum_t r(t) \cdot r(t+k) \right]
+
+    The correlation is one inverse transform of the power spectra summed over ions and axes.  In float64, with each
+    path taken from its own mean, so that ions far from the origin keep their digits.
+
+    Parameters
+    ----------
+    r_A : (n, T, 3) evenly spaced positions in Å.
+    threads : 0 for all cores.
+
+    Raises
+    ------
+    InputError
+        If the shape is not (n, T, 3) with at least one ion and two frames.
+
+    Notes
+    -----
+    V. Calandrini et al., doi 10.1051/sfn/201112010.
+    """
+    from scipy import fft
+
+    if r_A.ndim != 3 or r_A.shape[2] != 3 or r_A.shape[0] < 1 or r_A.shape[1] < 2:
+        raise InputError(f"r_A has shape {r_A.shape}, wanted (ions, frames, 3) with two frames or more")
+    n, frames, _ = r_A.shape
+    length = fft.next_fast_len(2 * frames - 1, real=True)
+    power = np.zeros(length // 2 + 1)
+    squares = np.zeros(frames)
+    batch = max(1, _CHUNK // (8 * 3 * length))
+    workers = threads or cores()
+    for first in range(0, n, batch):
+        path = np.ascontiguousarray(r_A[first : first + batch].transpose(0, 2, 1)).reshape(-1, frames)
+        path -= path.mean(axis=1, keepdims=True)
+        squares += np.einsum("it,it->t", path, path)
+        spectrum = fft.rfft(path, length, axis=1, workers=workers).view(np.float64)
+        flat = np.einsum("ik,ik->k", spectrum, spectrum)
+        power += flat[0::2] + flat[1::2]
+    correlation = fft.irfft(power, length)[:frames]
+    # Σ over origins of r(t)² + r(t+k)²: all squares twice, less those at both ends that no pair reaches
+    cumulative = np.concatenate([[0.0], np.cumsum(squares)])
+    k = np.arange(frames)
+    both = cumulative[frames - k] + (cumulative[-1] - cumulative[k])
+    msd = (both - 2.0 * correlation) / ((frames - k) * n)
+    msd[0] = 0.0
+    return np.asarray(msd)

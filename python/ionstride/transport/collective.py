@@ -1,0 +1,67 @@
+"""Motion of the charge of all ions together: its D, and the Haven ratio."""
+
+import numpy as np
+
+from ..results import Diffusivity, Estimate
+from .diffusivity import finished, growth, relative_error
+from .fit import BENT, fit_line
+from .source import Source, collective_source, step_ps_of
+
+_LARGEST_STDERR = 0.6  # of ln D, as for one ion's
+
+
+def fit_charge_diffusivity(
+    source: Source, self_diffusivity: Diffusivity, fit_ps: tuple[float, float] | None = None, threads: int = 0
+) -> Diffusivity:
+    r"""Return the diffusion coefficient of the charge, D_σ, per ion.
+
+    .. math:: D_\sigma = \frac{1}{6} \frac{d}{dt} \frac{\langle |\sum_i q_i Δr_i|^2 \rangle}{\sum_i q_i^2}
+
+    There is one such path a run, so its error is larger than that of the self D by about √N.
+
+    Parameters
+    ----------
+    source : paths or streamed sums.
+    self_diffusivity : the fit of the self MSD: the charge does not forget sooner than its ions, so the fit starts
+        no earlier.
+    fit_ps : first and last lag, found if not given.
+    threads : threads of the kernel.
+
+    Raises
+    ------
+    PhysicsError
+        If the ions were made one by one, carry no charge, or there are too few frames.
+    """
+    charge = collective_source(source)
+    not_before = round(self_diffusivity.fit_window_ps[0] / step_ps_of(source))
+    line = fit_line(charge, fit_ps, threads, not_before)
+    verdict, reasons = growth(line)
+    relative = relative_error(line)
+    if verdict == "not-diffusing":
+        reasons.append("the slope of the charge MSD is not above zero by its own error")
+    elif line.bend > BENT and fit_ps is None:
+        verdict = "bound"
+        reasons.append("it still falls: the slope is an upper bound of that of long-range motion")
+    elif relative > _LARGEST_STDERR:
+        verdict = "bound"
+        reasons.append(f"the standard error of ln D is {relative:.2f}, wanted {_LARGEST_STDERR:g} or less")
+    return finished(charge, line, verdict, reasons, n_hops=self_diffusivity.n_hops, least=0.0, kind="charge")
+
+
+def haven_ratio(self_diffusivity: Diffusivity, charge_diffusivity: Diffusivity) -> Estimate | None:
+    """Return D_self / D_σ with its 95 % interval, or None where one of the two is not diffusive.
+
+    The errors of the two are added as if they were independent, which holds where many ions make up the charge and
+    is on the safe side where few do.
+    """
+    from scipy import stats
+
+    if {self_diffusivity.verdict, charge_diffusivity.verdict} != {"diffusive"}:
+        return None
+    both = (self_diffusivity, charge_diffusivity)
+    value = both[0].D_cm2_s.value / both[1].D_cm2_s.value
+    variance = sum(d.ln_D_stderr**2 for d in both)
+    # each interval's own quantile, so that few degrees of freedom stay few
+    reach = float(np.sqrt(sum(np.log(d.D_cm2_s.high / d.D_cm2_s.value) ** 2 for d in both)))
+    reach = max(reach, float(stats.norm.ppf(0.975)) * float(np.sqrt(variance)))
+    return Estimate(value, value * float(np.exp(-reach)), value * float(np.exp(reach)))
