@@ -1,10 +1,9 @@
 """Motion of the charge of all ions together: its D, and the Haven ratio."""
 
-import numpy as np
-
 from ..results import Diffusivity, Estimate
 from .diffusivity import finished, growth, relative_error
 from .fit import BENT, fit_line
+from .scatter import THEORY_DOF_OF_SUMS
 from .source import Source, collective_source, step_ps_of
 
 _LARGEST_STDERR = 0.6  # of ln D, as for one ion's
@@ -34,7 +33,7 @@ def fit_charge_diffusivity(
     """
     charge = collective_source(source)
     not_before = round(self_diffusivity.fit_window_ps[0] / step_ps_of(source))
-    line = fit_line(charge, fit_ps, threads, not_before)
+    line = fit_line(charge, fit_ps, threads, not_before, THEORY_DOF_OF_SUMS)
     verdict, reasons = growth(line)
     relative = relative_error(line)
     if verdict == "not-diffusing":
@@ -51,17 +50,12 @@ def fit_charge_diffusivity(
 def haven_ratio(self_diffusivity: Diffusivity, charge_diffusivity: Diffusivity) -> Estimate | None:
     """Return D_self / D_σ with its 95 % interval, or None where one of the two is not diffusive.
 
-    The errors of the two are added as if they were independent, which holds where many ions make up the charge and
-    is on the safe side where few do.
+    The error is the larger of the two.  For N independent ions the errors are correlated so that the variance of
+    ln(D_self / D_σ) is (1 − 1/N) of that of ln D_σ; adding the two as if independent would be (1 + 1/N).
     """
-    from scipy import stats
-
     if {self_diffusivity.verdict, charge_diffusivity.verdict} != {"diffusive"}:
         return None
     both = (self_diffusivity, charge_diffusivity)
     value = both[0].D_cm2_s.value / both[1].D_cm2_s.value
-    variance = sum(d.ln_D_stderr**2 for d in both)
-    # each interval's own quantile, so that few degrees of freedom stay few
-    reach = float(np.sqrt(sum(np.log(d.D_cm2_s.high / d.D_cm2_s.value) ** 2 for d in both)))
-    reach = max(reach, float(stats.norm.ppf(0.975)) * float(np.sqrt(variance)))
-    return Estimate(value, value * float(np.exp(-reach)), value * float(np.exp(reach)))
+    reach = max(d.D_cm2_s.high / d.D_cm2_s.value for d in both)
+    return Estimate(value, value / reach, value * reach)

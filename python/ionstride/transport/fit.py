@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import InputError, PhysicsError
-from .scatter import Scatter, compare, concerted
+from .scatter import THEORY_DOF, Scatter, compare, concerted
 from .source import Source, frames_of, lag_moments, possible_lags, step_ps_of
 from .window import (
     Curve,
@@ -42,7 +42,13 @@ class Line:
     bend: float
 
 
-def fit_line(source: Source, fit_ps: tuple[float, float] | None, threads: int, not_before: int = 0) -> Line:
+def fit_line(
+    source: Source,
+    fit_ps: tuple[float, float] | None,
+    threads: int,
+    not_before: int = 0,
+    theory_dof: float = THEORY_DOF,
+) -> Line:
     """Fit the MSD of the series of a source beyond the start of its diffusive regime, found or given.
 
     Parameters
@@ -51,6 +57,7 @@ def fit_line(source: Source, fit_ps: tuple[float, float] | None, threads: int, n
     fit_ps : first and last lag; found if None.
     threads : of the kernel.
     not_before : earliest start in frames, where it is found.
+    theory_dof : degrees of freedom that the theory of the process counts for, beside the measured scatter.
 
     Raises
     ------
@@ -85,7 +92,7 @@ def fit_line(source: Source, fit_ps: tuple[float, float] | None, threads: int, n
         bend = 0.0 if later is None else fall(given, later)
         if later is not None and abs(bend) > BENT:
             fit, compared = plain_slope(curve, given), later
-    scatter = compare(source, curve, fit, threads=threads, together=together)
+    scatter = compare(source, curve, fit, threads=threads, together=together, theory_dof=theory_dof)
     hidden = 0.3 * (fit.slope - compared.slope) ** 2  # what memory may be left, judged by the step from τ to 2τ
     variance = fit.variance * scatter.ratio + hidden
     return Line(curve, fit, float(np.sqrt(variance)), scatter, bend)

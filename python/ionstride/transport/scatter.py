@@ -9,7 +9,8 @@ from .process import slope_weights
 from .source import BLOCKS, Source, block_msd, frames_of
 from .window import Curve, IntArray, Slope, ladder, model_covariance
 
-_THEORY_DOF = 20.0  # weight of the theory of the process against the scatter between ions and blocks
+THEORY_DOF = 20.0  # weight of the theory of one ion's process against the scatter between ions and blocks
+THEORY_DOF_OF_SUMS = 100.0  # sums over many ions are Gaussian, so that the theory is nearly exact
 _BLOCKS = 8
 
 
@@ -55,7 +56,9 @@ def concerted(source: Source, threads: int) -> float:
     return ratio if ratio > stats.f.ppf(0.999, free, inner) else 1.0
 
 
-def compare(source: Source, curve: Curve, fit: Slope, *, threads: int, together: float) -> Scatter:
+def compare(
+    source: Source, curve: Curve, fit: Slope, *, threads: int, together: float, theory_dof: float = THEORY_DOF
+) -> Scatter:
     """Compare the expected variance of the slope with the scatter between series and blocks of time."""
     from scipy import stats
 
@@ -66,7 +69,7 @@ def compare(source: Source, curve: Curve, fit: Slope, *, threads: int, together:
     length = frames // blocks
     lags = curve.lag[fit.lags]
     lags = lags[lags <= min(longest, length // 2)]
-    nothing = Scatter(1.0, _THEORY_DOF)
+    nothing = Scatter(1.0, theory_dof)
     if len(lags) < 2:
         return nothing
     least = 0.02 * float(curve.msd_A2[fit.first] / curve.lag_ps[fit.first])
@@ -89,8 +92,8 @@ def compare(source: Source, curve: Curve, fit: Slope, *, threads: int, together:
     square = float(np.sum(between**2)) / (cells.size - 1)
     kurtosis = float(np.mean(between**4)) / max(float(np.mean(between**2)) ** 2, 1e-300)
     weight = 2.0 * cells.size / (max(kurtosis, 1.8) - 1.0)
-    ratio = max(0.8, (_THEORY_DOF + weight * square / theory) / (_THEORY_DOF + weight))
-    dof = 0.5 * _THEORY_DOF + weight
+    ratio = max(0.8, (theory_dof + weight * square / theory) / (theory_dof + weight))
+    dof = 0.5 * theory_dof + weight
     reasons: tuple[str, ...] = ()
     if together > 1.0:
         dof = 15.0 * n_runs  # it was learnt from 16 blocks a run

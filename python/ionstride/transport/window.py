@@ -175,17 +175,17 @@ def choose_tau(curve: Curve, not_before: int = 0) -> tuple[Slope, Slope, float]:
     ValueError
         If no fit is possible at all (fewer than about eight frames, or ions that do not move).
     """
-    long_enough = [i for i, k in enumerate(curve.lag) if i == 0 or 4 * int(k) <= curve.n_frames]
+    long_enough = [i for i, k in enumerate(curve.lag) if i == 0 or 3 * int(k) <= curve.n_frames]
     fits = [fit for i in long_enough if (fit := fit_beyond(curve, i)) is not None]
     if not fits:
         raise ValueError("no lag to fit")
     late = [fit for fit in fits if int(curve.lag[fit.first]) >= not_before]
     fits = late or fits[-1:]
     lag = [int(curve.lag[fit.first]) for fit in fits]
-    last = max((i for i, k in enumerate(lag) if 8 * k <= curve.n_frames), default=0)  # longer ones only compare
+    last = max((i for i, k in enumerate(lag) if 6 * k <= curve.n_frames), default=0)  # longer ones only compare
     for number, fit in enumerate(fits[: last + 1]):
         others = [fits[lag.index(m * lag[number])] for m in (2, 4) if m * lag[number] in lag]
-        if all(abs(fall(fit, other)) <= _AGREE for other in others):
+        if others and all(abs(fall(fit, other)) <= _AGREE for other in others):
             start = min((i for i, k in enumerate(lag) if k >= 2 * lag[number]), default=last)
             return fits[min(start, last)], fit, 0.0
     falls = [fall(fits[last], fits[i]) for i in range(last + 1, len(fits))]
