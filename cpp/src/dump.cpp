@@ -13,6 +13,7 @@ namespace ionstride {
 namespace {
 
 constexpr std::size_t kTextPerTask = std::size_t{256} << 10U; // bytes: enough that handing out costs nothing
+constexpr std::size_t kCached = std::size_t{32} << 10U;       // numbers that a core's cache holds
 
 // From an atom's id to its place in the sorted order.
 class Places {
@@ -59,7 +60,9 @@ void to_cartesian(Coordinates kind, const DumpFrame &frame, const AtomLine &atom
     switch (kind) {
     case Coordinates::xu:
     case Coordinates::x:
-        std::copy(r.begin(), r.end(), out);
+        out[0] = r[0];
+        out[1] = r[1];
+        out[2] = r[2];
         return;
     case Coordinates::x_image:
         for (std::size_t k = 0; k < 3; ++k) {
@@ -155,22 +158,29 @@ void read_positions(const MappedFile &file, const DumpIndex &index, const DumpLa
         const char *first_read = file.end();
         const char *last_read = file.begin();
         std::vector<char> seen(id.size());
+        bool in_order = true;
         for (std::size_t t = task * per_task; t < std::min(frames.size(), (task + 1) * per_task); ++t) {
             AtomLines in(file, index, positions, frames[t]);
             first_read = std::min(first_read, in.position());
             std::fill(seen.begin(), seen.end(), 0);
+            double *row = positions_A.row(t);
+            if (!in_order && positions_A.row_size() <= kCached) {
+                std::fill(row, row + positions_A.row_size(), 0.0); // fetched in order, then written in any
+            }
             std::size_t place = Places::none;
             AtomLine atom;
             for (std::size_t k = 0; k < id.size(); ++k) {
                 in.next(atom);
-                place = places.find(atom.id, place + 1);
+                const std::size_t guess = place + 1;
+                place = places.find(atom.id, guess);
+                in_order = in_order && place == guess;
                 if (place == Places::none || seen[place] != 0) {
                     in.fail("atom id " + std::to_string(atom.id) +
                             (place == Places::none ? " is not in the first frame" : " comes twice") +
                             "; wanted the same atoms in every frame");
                 }
                 seen[place] = 1;
-                double *r = positions_A.row(t) + 3 * place;
+                double *r = row + 3 * place;
                 to_cartesian(positions.kind, frames[t], atom, r);
                 if (!(std::isfinite(r[0]) && std::isfinite(r[1]) && std::isfinite(r[2]))) {
                     in.fail("atom id " + std::to_string(atom.id) +
