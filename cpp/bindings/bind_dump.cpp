@@ -171,6 +171,7 @@ py::dict read(const py::object &path, std::int64_t start, std::optional<std::int
         frames = select(*index, start, stop, stride);
         layout = layout_of(*index);
         atoms = read_atoms(*file, *index, layout, frames.front());
+        check_counts(*index, frames, atoms.id.size());
     });
 
     auto positions = make<double, 3>({frames.size(), atoms.id.size(), 3});

@@ -1,140 +1,19 @@
 #include "ionstride/dump.hpp"
 
-#include "ionstride/format_error.hpp"
+#include "atom_lines.hpp"
+
 #include "ionstride/parallel.hpp"
-#include "ionstride/text.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
+#include <cmath>
 #include <limits>
-#include <numeric>
 #include <stdexcept>
-#include <string_view>
 
 namespace ionstride {
 namespace {
 
-struct Choice {
-    Coordinates kind;
-    std::array<const char *, 3> r;
-    bool image;
-};
-
-// The best first: unwrapped ones, and of these the ones that need no image flags.
-constexpr std::array<Choice, 6> kChoices = {{{Coordinates::xu, {"xu", "yu", "zu"}, false},
-                                             {Coordinates::xsu, {"xsu", "ysu", "zsu"}, false},
-                                             {Coordinates::x_image, {"x", "y", "z"}, true},
-                                             {Coordinates::xs_image, {"xs", "ys", "zs"}, true},
-                                             {Coordinates::x, {"x", "y", "z"}, false},
-                                             {Coordinates::xs, {"xs", "ys", "zs"}, false}}};
-constexpr std::array<const char *, 3> kImages = {"ix", "iy", "iz"};
-
-std::string join(const std::vector<std::string> &words) {
-    std::string text;
-    for (const std::string &word : words) {
-        text += (text.empty() ? "" : " ") + word;
-    }
-    return text;
-}
-
-struct AtomLine {
-    std::int64_t id = 0;
-    std::int64_t type = 0;
-    std::string_view element;
-    std::array<double, 3> r{};
-    std::array<double, 3> image{};
-};
-
-// Walks over the atom lines of one frame.
-class AtomLines {
-public:
-    AtomLines(const MappedFile &file, const DumpIndex &index, const DumpLayout &layout,
-              const DumpFrame &frame)
-        : file_(file), index_(index), layout_(layout), frame_(frame),
-          p_(file.begin() + std::min(frame.atoms_offset, file.size())), line_(frame.atoms_line - 1) {}
-
-    [[noreturn]] void fail(const std::string &problem) const {
-        throw FormatError(file_.path(), problem + " (frame of step " + std::to_string(frame_.step) + ")",
-                          line_);
-    }
-
-    void next(AtomLine &atom) {
-        ++line_;
-        const char *end = file_.end();
-        const char *p = p_;
-        for (std::size_t column = 0; column < layout_.roles.size(); ++column) {
-            p = skip_blanks(p, end);
-            if (p == end || *p == '\n') {
-                fail("the line has " + std::to_string(column) + " values, wanted " +
-                     std::to_string(layout_.roles.size()) + ": " + join(index_.columns));
-            }
-            const char *word = p;
-            p = parse(layout_.roles[column], word, end, atom);
-            if (p == nullptr) {
-                const char *stop = skip_word(word, end);
-                fail("column '" + index_.columns[column] + "' is " +
-                     quote({word, static_cast<std::size_t>(stop - word)}) + ", wanted a " +
-                     (is_whole(layout_.roles[column]) ? "whole" : "finite") + " number");
-            }
-        }
-        p = skip_blanks(p, end);
-        if (p != end && *p != '\n') {
-            fail("the line has more than the " + std::to_string(layout_.roles.size()) +
-                 " values of ITEM: ATOMS " + join(index_.columns));
-        }
-        p_ = p == end ? end : p + 1;
-    }
-
-private:
-    static bool is_whole(Role role) {
-        return role == Role::id || role == Role::type || role == Role::image0 || role == Role::image1 ||
-               role == Role::image2;
-    }
-
-    static const char *parse(Role role, const char *p, const char *end, AtomLine &atom) {
-        switch (role) {
-        case Role::skip:
-            return skip_word(p, end);
-        case Role::id:
-            return parse_integer(p, end, atom.id);
-        case Role::type:
-            return parse_integer(p, end, atom.type);
-        case Role::element: {
-            const char *stop = skip_word(p, end);
-            atom.element = {p, static_cast<std::size_t>(stop - p)};
-            return stop;
-        }
-        case Role::r0:
-            return parse_number(p, end, atom.r[0]);
-        case Role::r1:
-            return parse_number(p, end, atom.r[1]);
-        case Role::r2:
-            return parse_number(p, end, atom.r[2]);
-        case Role::image0:
-            return parse_image(p, end, atom.image[0]);
-        case Role::image1:
-            return parse_image(p, end, atom.image[1]);
-        case Role::image2:
-            return parse_image(p, end, atom.image[2]);
-        }
-        return nullptr;
-    }
-
-    static const char *parse_image(const char *p, const char *end, double &image) {
-        std::int64_t whole = 0;
-        const char *stop = parse_integer(p, end, whole);
-        image = static_cast<double>(whole);
-        return stop;
-    }
-
-    const MappedFile &file_;
-    const DumpIndex &index_;
-    const DumpLayout &layout_;
-    const DumpFrame &frame_;
-    const char *p_;
-    std::int64_t line_;
-};
+constexpr std::size_t kTextPerTask = std::size_t{256} << 10U; // bytes: enough that handing out costs nothing
+constexpr std::size_t kCached = std::size_t{32} << 10U;       // numbers that a core's cache holds
 
 // From an atom's id to its place in the sorted order.
 class Places {
@@ -181,7 +60,9 @@ void to_cartesian(Coordinates kind, const DumpFrame &frame, const AtomLine &atom
     switch (kind) {
     case Coordinates::xu:
     case Coordinates::x:
-        std::copy(r.begin(), r.end(), out);
+        out[0] = r[0];
+        out[1] = r[1];
+        out[2] = r[2];
         return;
     case Coordinates::x_image:
         for (std::size_t k = 0; k < 3; ++k) {
@@ -198,70 +79,33 @@ void to_cartesian(Coordinates kind, const DumpFrame &frame, const AtomLine &atom
     }
 }
 
+struct NamedAtom {
+    std::int64_t id = 0;
+    std::int64_t type = 0;
+    std::string_view element;
+};
+
 } // namespace
-
-const char *name_of(Coordinates kind) {
-    constexpr std::array<const char *, 6> names = {"xu", "xsu", "x+image", "xs+image", "x", "xs"};
-    return names[static_cast<std::size_t>(kind)];
-}
-
-DumpLayout layout_of(const DumpIndex &index) {
-    const auto &columns = index.columns;
-    const auto find = [&](const char *name) {
-        return static_cast<std::size_t>(std::find(columns.begin(), columns.end(), name) - columns.begin());
-    };
-    const auto has = [&](const std::array<const char *, 3> &names) {
-        return std::all_of(names.begin(), names.end(),
-                           [&](const char *name) { return find(name) < columns.size(); });
-    };
-    DumpLayout layout;
-    layout.roles.assign(columns.size(), Role::skip);
-    if (find("id") == columns.size()) {
-        throw FormatError(index.path,
-                          "the columns are '" + join(columns) +
-                              "', wanted 'id' among them: without it atoms cannot "
-                              "be followed",
-                          index.columns_line);
-    }
-    const auto choice = std::find_if(kChoices.begin(), kChoices.end(), [&](const Choice &candidate) {
-        return has(candidate.r) && (!candidate.image || has(kImages));
-    });
-    if (choice == kChoices.end()) {
-        throw FormatError(index.path,
-                          "the columns are '" + join(columns) +
-                              "', wanted xu yu zu, xsu ysu zsu, x y z or xs ys zs "
-                              "among them",
-                          index.columns_line);
-    }
-    layout.kind = choice->kind;
-    layout.roles[find("id")] = Role::id;
-    for (const auto &[name, role] : {std::pair{"type", Role::type}, std::pair{"element", Role::element}}) {
-        if (find(name) < columns.size()) {
-            layout.roles[find(name)] = role;
-        }
-    }
-    for (std::size_t k = 0; k < 3; ++k) {
-        layout.roles[find(choice->r[k])] = static_cast<Role>(static_cast<std::size_t>(Role::r0) + k);
-        if (choice->image) {
-            layout.roles[find(kImages[k])] = static_cast<Role>(static_cast<std::size_t>(Role::image0) + k);
-        }
-    }
-    return layout;
-}
 
 DumpAtoms read_atoms(const MappedFile &file, const DumpIndex &index, const DumpLayout &layout,
                      const DumpFrame &frame) {
     const auto has = [&](Role role) {
         return std::find(layout.roles.begin(), layout.roles.end(), role) != layout.roles.end();
     };
-    std::vector<AtomLine> lines(static_cast<std::size_t>(frame.n_atoms));
+    // It grows with the lines that are there, whatever number of atoms the header claims.
+    std::vector<NamedAtom> lines;
     AtomLines in(file, index, layout, frame);
-    for (AtomLine &atom : lines) {
-        in.next(atom);
+    AtomLine line;
+    for (std::int64_t i = 0; i < frame.n_atoms; ++i) {
+        in.next(line);
+        lines.push_back({line.id, line.type, line.element});
     }
-    std::sort(lines.begin(), lines.end(), [](const AtomLine &a, const AtomLine &b) { return a.id < b.id; });
+    const auto by_id = [](const NamedAtom &a, const NamedAtom &b) { return a.id < b.id; };
+    if (!std::is_sorted(lines.begin(), lines.end(), by_id)) {
+        std::sort(lines.begin(), lines.end(), by_id);
+    }
     DumpAtoms atoms;
-    for (const AtomLine &atom : lines) {
+    for (const NamedAtom &atom : lines) {
         if (!atoms.id.empty() && atoms.id.back() == atom.id) {
             in.fail("atom id " + std::to_string(atom.id) + " comes twice in the frame that ends here");
         }
@@ -277,7 +121,20 @@ DumpAtoms read_atoms(const MappedFile &file, const DumpIndex &index, const DumpL
             atoms.element.emplace_back(atom.element);
         }
     }
+    file.release(file.begin() + frame.offset, in.position());
     return atoms;
+}
+
+void check_counts(const DumpIndex &index, const std::vector<DumpFrame> &frames, std::size_t atoms) {
+    for (const DumpFrame &frame : frames) {
+        if (static_cast<std::size_t>(frame.n_atoms) != atoms) {
+            throw FormatError(index.path,
+                              "the frame that starts here has " + std::to_string(frame.n_atoms) +
+                                  " atoms, wanted " + std::to_string(atoms) +
+                                  " as in the first frame (frame of step " + std::to_string(frame.step) + ")",
+                              frame.atoms_line - 1);
+        }
+    }
 }
 
 void read_positions(const MappedFile &file, const DumpIndex &index, const DumpLayout &layout,
@@ -287,33 +144,52 @@ void read_positions(const MappedFile &file, const DumpIndex &index, const DumpLa
         throw std::invalid_argument(
             "positions_A has not one row a frame and an atom, wanted (frames, ids, 3)");
     }
+    check_counts(index, frames, id.size());
     const Places places(id);
     // Only what changes along the run: the rest was read once, from the first frame.
     DumpLayout positions = layout;
     for (Role &role : positions.roles) {
         role = role == Role::type || role == Role::element ? Role::skip : role;
     }
-    run_tasks(frames.size(), threads, [&](std::size_t t) {
-        const DumpFrame &frame = frames[t];
-        AtomLines in(file, index, positions, frame);
-        if (static_cast<std::size_t>(frame.n_atoms) != id.size()) {
-            in.fail("the frame that starts here has " + std::to_string(frame.n_atoms) + " atoms, wanted " +
-                    std::to_string(id.size()) + " as in the first frame");
-        }
-        std::vector<char> seen(id.size(), 0);
-        std::size_t place = Places::none;
-        AtomLine atom;
-        for (std::size_t k = 0; k < id.size(); ++k) {
-            in.next(atom);
-            place = places.find(atom.id, place + 1);
-            if (place == Places::none || seen[place] != 0) {
-                in.fail("atom id " + std::to_string(atom.id) +
-                        (place == Places::none ? " is not in the first frame" : " comes twice") +
-                        "; wanted the same atoms in every frame");
+    const std::size_t frame_bytes = index.size / std::max<std::size_t>(1, index.frames.size());
+    const std::size_t per_task =
+        std::max<std::size_t>(1, kTextPerTask / std::max<std::size_t>(1, frame_bytes));
+    run_tasks((frames.size() + per_task - 1) / per_task, threads, [&](std::size_t task) {
+        const char *first_read = file.end();
+        const char *last_read = file.begin();
+        std::vector<char> seen(id.size());
+        bool in_order = true;
+        for (std::size_t t = task * per_task; t < std::min(frames.size(), (task + 1) * per_task); ++t) {
+            AtomLines in(file, index, positions, frames[t]);
+            first_read = std::min(first_read, in.position());
+            std::fill(seen.begin(), seen.end(), 0);
+            double *row = positions_A.row(t);
+            if (!in_order && positions_A.row_size() <= kCached) {
+                std::fill(row, row + positions_A.row_size(), 0.0); // fetched in order, then written in any
             }
-            seen[place] = 1;
-            to_cartesian(positions.kind, frame, atom, positions_A.row(t) + 3 * place);
+            std::size_t place = Places::none;
+            AtomLine atom;
+            for (std::size_t k = 0; k < id.size(); ++k) {
+                in.next(atom);
+                const std::size_t guess = place + 1;
+                place = places.find(atom.id, guess);
+                in_order = in_order && place == guess;
+                if (place == Places::none || seen[place] != 0) {
+                    in.fail("atom id " + std::to_string(atom.id) +
+                            (place == Places::none ? " is not in the first frame" : " comes twice") +
+                            "; wanted the same atoms in every frame");
+                }
+                seen[place] = 1;
+                double *r = row + 3 * place;
+                to_cartesian(positions.kind, frames[t], atom, r);
+                if (!(std::isfinite(r[0]) && std::isfinite(r[1]) && std::isfinite(r[2]))) {
+                    in.fail("atom id " + std::to_string(atom.id) +
+                            " is at no finite position; its coordinates or image flags are too large");
+                }
+            }
+            last_read = std::max(last_read, in.position());
         }
+        file.release(first_read, last_read);
     });
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <string_view>
 
 namespace ionstride {
@@ -20,7 +21,7 @@ bool starts_with(std::string_view text, std::string_view with) {
 
 class Scanner {
 public:
-    explicit Scanner(const MappedFile &file) : file_(file), p_(file.begin()), end_(file.end()) {}
+    explicit Scanner(const MappedFile &file) : file_(file), p_(file.begin()), end_(file.end()), kept_(p_) {}
 
     [[noreturn]] void fail(const std::string &problem) const {
         throw FormatError(file_.path(), problem, std::max<std::int64_t>(line_, 1));
@@ -54,17 +55,37 @@ public:
 
     void skip_atoms(const DumpFrame &frame) {
         const std::int64_t first = line_ + 1;
-        for (std::int64_t i = 0; i < frame.n_atoms; ++i) {
-            if (p_ != end_ && *p_ == 'I' && starts_with({p_, static_cast<std::size_t>(end_ - p_)}, "ITEM:")) {
+        const std::int64_t last = frame.n_atoms > std::numeric_limits<std::int64_t>::max() - line_
+                                      ? std::numeric_limits<std::int64_t>::max()
+                                      : line_ + frame.n_atoms;
+        // As long as no header begins in a block, and the frame does not end there, only its lines are
+        // counted.
+        std::size_t block = kLargestBlock;
+        while (line_ < last) {
+            release_behind();
+            if (block >= kSmallestBlock && static_cast<std::size_t>(end_ - p_) > block) {
+                const LineSurvey survey = survey_lines(p_, block, 'I');
+                if (!survey.begins_with_first && static_cast<std::int64_t>(survey.ends) < last - line_) {
+                    p_ += block;
+                    line_ += static_cast<std::int64_t>(survey.ends);
+                } else {
+                    block /= 4;
+                }
+                continue;
+            }
+            // Inside a line, after a block: whether it began with a header is known by then.
+            if (p_ != end_ && p_[-1] == '\n' &&
+                starts_with({p_, static_cast<std::size_t>(end_ - p_)}, "ITEM:")) {
                 ++line_;
-                fail("the frame of step " + std::to_string(frame.step) + " has " + std::to_string(i) +
-                     " of its " + std::to_string(frame.n_atoms) + " atom lines, which start at line " +
-                     std::to_string(first) +
+                fail("the frame of step " + std::to_string(frame.step) + " has " +
+                     std::to_string(line_ - first) + " of its " + std::to_string(frame.n_atoms) +
+                     " atom lines, which start at line " + std::to_string(first) +
                      "; if a restarted run was appended to a cut frame, remove that frame");
             }
             p_ = end_of_line() + 1;
             ++line_;
         }
+        release_behind();
     }
 
     bool at_end() const { return p_ == end_; }
@@ -80,9 +101,21 @@ private:
         return static_cast<const char *>(stop);
     }
 
+    void release_behind() {
+        if (static_cast<std::size_t>(p_ - kept_) >= kReleaseEvery) {
+            file_.release(kept_, p_);
+            kept_ = p_;
+        }
+    }
+
+    static constexpr std::size_t kReleaseEvery = std::size_t{16} << 20U;
+    static constexpr std::size_t kLargestBlock = 8192;
+    static constexpr std::size_t kSmallestBlock = 128;
+
     const MappedFile &file_;
     const char *p_;
     const char *end_;
+    const char *kept_;      // pages from here on are in use
     std::int64_t line_ = 0; // lines read so far: the number of the last one
 };
 
@@ -114,6 +147,22 @@ template <std::size_t Count> std::array<double, Count> read_numbers(Scanner &in,
                 " finite number(s)");
     }
     return values;
+}
+
+// `general`: cell vectors that may point anywhere, so that the numbers on the diagonal are no lengths.
+void check_cell(Scanner &in, const DumpFrame &frame, bool general) {
+    const auto &h = frame.cell_A;
+    const double volume = h[0] * (h[4] * h[8] - h[5] * h[7]) + h[1] * (h[5] * h[6] - h[3] * h[8]) +
+                          h[2] * (h[3] * h[7] - h[4] * h[6]);
+    // Two edges that run backwards give a positive volume too.
+    const bool backwards = !general && (h[0] < 0.0 || h[4] < 0.0 || h[8] < 0.0);
+    if (!backwards && volume > 0.0 && std::isfinite(volume)) {
+        return;
+    }
+    in.fail("the box of step " + std::to_string(frame.step) + " has no positive finite volume" +
+            (backwards                 ? ": an upper bound is below its lower bound"
+             : general && volume < 0.0 ? ": its cell vectors are left-handed"
+                                       : ""));
 }
 
 // The forms of "BOX BOUNDS", see the LAMMPS manual, "dump" and "Howto_triclinic".
@@ -150,11 +199,7 @@ void read_box(Scanner &in, const std::vector<std::string> &words, DumpFrame &fra
             h[4 * axis] = v[1] - v[0];
         }
     }
-    const double volume = h[0] * (h[4] * h[8] - h[5] * h[7]) + h[1] * (h[5] * h[6] - h[3] * h[8]) +
-                          h[2] * (h[3] * h[7] - h[4] * h[6]);
-    if (!(volume > 0.0) || !std::isfinite(volume)) {
-        in.fail("the box of step " + std::to_string(frame.step) + " has no positive finite volume");
-    }
+    check_cell(in, frame, has("abc"));
 }
 
 std::vector<std::string> read_header(Scanner &in, DumpFrame &frame) {
@@ -212,20 +257,19 @@ std::vector<std::string> read_header(Scanner &in, DumpFrame &frame) {
 
 // Sort by step; of equal steps the later in the file is the one the run went on from.
 std::int64_t sort_and_drop_repeats(std::vector<DumpFrame> &frames) {
-    const auto before = frames.size();
-    std::stable_sort(frames.begin(), frames.end(),
-                     [](const DumpFrame &a, const DumpFrame &b) { return a.step < b.step; });
-    std::vector<DumpFrame> kept;
-    kept.reserve(before);
-    for (const DumpFrame &frame : frames) {
-        if (!kept.empty() && kept.back().step == frame.step) {
-            kept.back() = frame;
-        } else {
-            kept.push_back(frame);
-        }
+    const auto not_later = [](const DumpFrame &a, const DumpFrame &b) { return a.step >= b.step; };
+    if (std::adjacent_find(frames.begin(), frames.end(), not_later) == frames.end()) {
+        return 0;
     }
-    frames = std::move(kept);
-    return static_cast<std::int64_t>(before - frames.size());
+    std::sort(frames.begin(), frames.end(), [](const DumpFrame &a, const DumpFrame &b) {
+        return a.step != b.step ? a.step < b.step : a.offset > b.offset;
+    });
+    const auto last = std::unique(frames.begin(), frames.end(), [](const DumpFrame &a, const DumpFrame &b) {
+        return a.step == b.step; // of these the first stays
+    });
+    const auto repeats = frames.end() - last;
+    frames.erase(last, frames.end());
+    return static_cast<std::int64_t>(repeats);
 }
 
 } // namespace

@@ -1,5 +1,7 @@
 #include "ionstride/text.hpp"
 
+#include "clones.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -16,9 +18,9 @@ inline bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-inline bool ends_word(const char *p, const char *end) {
-    return p == end || is_blank(*p) || *p == '\n';
-}
+// Ends of line and headers in one block, short enough that a byte can count the ends in each column of it.
+constexpr std::size_t kColumns = 64;
+constexpr std::size_t kRows = 255;
 
 // from_chars is the judge of every number that the fast way below cannot do exactly.
 const char *parse_number_slowly(const char *p, const char *end, double &value) {
@@ -34,7 +36,7 @@ const char *parse_number_slowly(const char *p, const char *end, double &value) {
 
 } // namespace
 
-const char *parse_number(const char *p, const char *end, double &value) {
+const char *parse_any_number(const char *p, const char *end, double &value) {
     const char *start = p;
     const bool negative = p != end && *p == '-';
     if (negative || (p != end && *p == '+')) {
@@ -87,9 +89,39 @@ const char *parse_number(const char *p, const char *end, double &value) {
     return p;
 }
 
-const char *parse_integer(const char *p, const char *end, std::int64_t &value) {
+const char *parse_any_integer(const char *p, const char *end, std::int64_t &value) {
     const auto [stop, error] = std::from_chars(p, end, value);
     return error == std::errc() && ends_word(stop, end) ? stop : nullptr;
+}
+
+IONSTRIDE_CLONES
+LineSurvey survey_lines(const char *p, std::size_t size, char first) {
+    LineSurvey survey;
+    while (size > 0) {
+        std::array<unsigned char, kColumns> ends{};
+        std::array<unsigned char, kColumns> begins{};
+        const std::size_t rows = std::min(size / kColumns, kRows);
+        for (std::size_t row = 0; row < rows; ++row, p += kColumns) {
+            for (std::size_t k = 0; k < kColumns; ++k) {
+                const auto end = static_cast<unsigned char>(p[k] == '\n' ? 1 : 0);
+                const auto begin = static_cast<unsigned char>(p[k + 1] == first ? 1 : 0);
+                ends[k] = static_cast<unsigned char>(ends[k] + end);
+                begins[k] = static_cast<unsigned char>(begins[k] | (end & begin));
+            }
+        }
+        const std::size_t rest = rows == 0 ? size : 0;
+        for (std::size_t k = 0; k < rest; ++k) {
+            survey.ends += p[k] == '\n' ? 1 : 0;
+            survey.begins_with_first = survey.begins_with_first || (p[k] == '\n' && p[k + 1] == first);
+        }
+        for (std::size_t k = 0; k < kColumns; ++k) {
+            survey.ends += ends[k];
+            survey.begins_with_first = survey.begins_with_first || begins[k] != 0;
+        }
+        p += rest;
+        size -= rows * kColumns + rest;
+    }
+    return survey;
 }
 
 std::vector<std::string> split(std::string_view line) {
@@ -102,6 +134,14 @@ std::vector<std::string> split(std::string_view line) {
         p = skip_blanks(stop, end);
     }
     return words;
+}
+
+std::string join(const std::vector<std::string> &words) {
+    std::string text;
+    for (const std::string &word : words) {
+        text += (text.empty() ? "" : " ") + word;
+    }
+    return text;
 }
 
 bool is_printable(std::string_view text) {

@@ -1,6 +1,8 @@
 """The LAMMPS dump reader against MDAnalysis, against known files, and against broken ones."""
 
 import re
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -78,6 +80,52 @@ def test_threads_do_not_change_a_bit(generated):
     one = _kernels.read_dump(path, threads=1)["positions_A"]
     assert np.array_equal(one, _kernels.read_dump(path, threads=2)["positions_A"])
     assert np.array_equal(one, _kernels.read_dump(path, threads=9)["positions_A"])
+
+
+def test_tasks_and_blocks_do_not_change_a_bit(tmp_path):
+    """Fault: frames lost or exchanged where a dump is longer than what one thread takes at a time."""
+    g = np.random.default_rng(8)
+    r = g.normal(scale=20, size=(60, 500, 3))
+    text = "".join(
+        frame(
+            t, "element id xu yu zu", [f"{'I' if i % 3 else 'Li'} {i + 1} {x!r} {y:.6f} {z:.3e}" for i, x, y, z in rows]
+        )
+        for t, rows in ((t, [(i, *map(float, r[t, i])) for i in g.permutation(500)]) for t in range(60))
+    )
+    path = write(tmp_path, text)
+    assert path.stat().st_size > 4 * 262_144  # several tasks, and frames longer than a block
+    one, two = (_kernels.read_dump(path, threads=t) for t in (1, 2))
+    for part in ("positions_A", "step", "cell_A", "id"):
+        assert one[part].tobytes() == two[part].tobytes()
+    shown = np.array([[(x, float(f"{y:.6f}"), float(f"{z:.3e}")) for x, y, z in atoms] for atoms in r.tolist()])
+    assert np.array_equal(one["positions_A"], shown)  # Python's float() rounds correctly, and so must we
+
+
+SCAN = """
+import resource, sys
+import numpy
+from ionstride import _kernels
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+scan = _kernels.scan_dump(sys.argv[1])
+_kernels.read_dump(sys.argv[1], stride=50, index=scan["index"], threads=2)
+print(len(scan["step"]), peak() - before)
+"""
+
+
+def test_a_large_file_does_not_stay_in_memory(tmp_path):
+    """Fault: a dump of gigabytes that is resident as a whole once it has been scanned."""
+    lines = "".join(f"{i + 1} {i}.123456 2.5 3.5\n" for i in range(5000))
+    with (tmp_path / "large.lammpstrj").open("w") as out:
+        for step in range(1000):
+            out.write(f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n5000\n{BOX}\nITEM: ATOMS id xu yu zu\n{lines}")
+        size_MiB = out.tell() / 2**20
+    done = subprocess.run(
+        [sys.executable, "-c", SCAN, str(tmp_path / "large.lammpstrj")], capture_output=True, text=True, check=True
+    )
+    frames, grown_MiB = done.stdout.split()
+    assert int(frames) == 1000
+    assert float(grown_MiB) < 0.4 * size_MiB  # 16 MiB of text at a time, and the positions of 20 frames
 
 
 def test_start_stop_stride_and_index(generated):
@@ -199,6 +247,10 @@ GOOD = frame(0, "id x y z", ["1 0 0 0", "2 0 0 0"])
         (GOOD.replace("OF ATOMS\n2\n", "OF ATOMS\ntwo\n"), 4, "'two', wanted a whole number"),
         (GOOD.replace("0 12", "0"), 7, "wanted 2 finite"),
         (GOOD.replace("0 12", "12 0"), 8, "no positive finite volume"),
+        (GOOD.replace("0 12", "12 0").replace("-1 9", "9 -1"), 8, "an upper bound is below its lower bound"),
+        (GOOD.replace("0 12", "0 inf"), 7, "wanted 2 finite"),
+        (GOOD.replace("pp pp pp\n-1 9\n0 12\n2 10", "abc origin\n0 6 0 1\n5 0 0 1\n0 0 7 1"), 8, "left-handed"),
+        (GOOD.replace("OF ATOMS\n2\n", "OF ATOMS\n99999999999\n") + GOOD, 12, "has 2 of its 99999999999 atom lines"),
         (GOOD + "7 0 0 0\n" + GOOD, 12, "got '7 0 0 0'"),
         (GOOD.replace("id x y z", "x y z"), 9, "wanted 'id' among them"),
         (GOOD.replace("id x y z", "id vx vy vz"), 9, "wanted xu yu zu"),

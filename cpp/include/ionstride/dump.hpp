@@ -41,6 +41,10 @@ struct DumpAtoms {
 DumpAtoms read_atoms(const MappedFile &file, const DumpIndex &index, const DumpLayout &layout,
                      const DumpFrame &frame);
 
+// Throws FormatError for the first of the frames that has another number of atoms; to be called before memory
+// is taken for all of them.
+void check_counts(const DumpIndex &index, const std::vector<DumpFrame> &frames, std::size_t atoms);
+
 // Read the positions of the given frames into positions_A (T, N, 3), Å, in the order of `id`.
 // Image flags count cells of their own frame.  Throws FormatError for a bad line or other ids.
 void read_positions(const MappedFile &file, const DumpIndex &index, const DumpLayout &layout,
