@@ -136,6 +136,7 @@ def read_dumps(
         If the segments hold different atoms, elements are unknown, or the time between frames is.
     """
     plan = plan_dumps(files, start=start, stop=stop, stride=stride, keep_wrapped=keep_wrapped)
+    time_ps = times_of(plan, timestep_ps, frame_ps)
     parts = [piece.read(0, len(piece.frames)) for piece in plan.pieces]
     for part in parts[1:]:
         check_same_atoms(files, part, parts[0])
@@ -144,7 +145,7 @@ def read_dumps(
         positions_A=np.concatenate([p["positions_A"] for p in parts]),
         cell_A=np.concatenate([p["cell_A"] for p in parts]),
         origin_A=np.concatenate([p["origin_A"] for p in parts]),
-        time_ps=times_of(plan, timestep_ps, frame_ps),
+        time_ps=time_ps,
         unwrapped=plan.unwrapped,
         selection=plan.selection,
         notes={**plan.notes, "columns": str(parts[0]["kind"])},
