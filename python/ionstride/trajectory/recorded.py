@@ -133,8 +133,8 @@ def recorded_universe(
         return cells, times
 
     cells, times = quietly(headers)
-    timed = isinstance(trajectory.format, str) and trajectory.format.upper() in _TIMED
-    if timed and frame_ps is None:
+    formats = [str(reader.format).upper() for reader in getattr(trajectory, "readers", [trajectory])]
+    if set(formats) <= set(_TIMED) and frame_ps is None:
         own = times[part]
         check_even(own, _FLOAT32)
         time_ps = np.linspace(own[0], own[-1], len(own))  # the file's are rounded to seven digits
@@ -164,7 +164,7 @@ def recorded_universe(
         unwrapped=False,
         read=read,
         notes={
-            "format": f"{getattr(trajectory, 'format', 'several files')}, read by MDAnalysis",
+            "format": f"{', '.join(sorted(set(formats)))}, read by MDAnalysis",
             "files": [str(path) for path in files],
             "topology": str(topology or ""),
         },
@@ -211,7 +211,8 @@ def check_even(time_ps: Array, rounding: float) -> None:
         step = np.diff(time_ps)
         raise InputError(
             f"the frames are {step.min():.6g} to {step.max():.6g} ps apart, and a run is only streamed if they are "
-            "evenly spaced; choose an even part with --start and --stop, or read the run whole"
+            "evenly spaced; choose an even part with --start and --stop, give --frame-ps if the times are wrong, or read "
+            "the run whole"
         )
 
 

@@ -162,7 +162,7 @@ def _unwrapped(recorded: Recorded, chunks: Iterator[Chunk]) -> Iterator[Array]:
         relative, cells = positions - origin[:, None, :], cell
         if last is not None:
             relative, cells = np.concatenate([last[0], relative]), np.concatenate([last[1], cells])
-        used = recorded.first_cell_A[None] if recorded.constant else np.ascontiguousarray(cells)
+        used = common if recorded.constant else np.ascontiguousarray(cells)
         path, largest = _kernels.unwrap(np.ascontiguousarray(relative), used)
         if largest > COARSEST_STEP:
             raise PhysicsError(
@@ -170,10 +170,10 @@ def _unwrapped(recorded: Recorded, chunks: Iterator[Chunk]) -> Iterator[Array]:
                 "path cannot be unwrapped; record frames more often, write unwrapped positions (xu yu zu), or, if they "
                 "are unwrapped already, say --unwrap given"
             )
-        own = used.mean(axis=0)  # the kernel refers to the mean of the cells it is given
-        crossed = np.rint(path[-1] @ np.linalg.inv(own) - relative[-1] @ np.linalg.inv(used[-1]))
-        if not recorded.constant:
-            path = path @ (np.linalg.inv(own) @ common)
+        if not recorded.constant:  # the kernel refers to the mean of the cells it is given
+            path = path @ (np.linalg.inv(used.mean(axis=0)) @ common)
+        now = common if recorded.constant else used[-1]
+        crossed = np.rint(path[-1] @ np.linalg.inv(common) - relative[-1] @ np.linalg.inv(now))
         if last is not None:
             path += image @ common
         yield path if last is None else path[1:]
