@@ -12,6 +12,7 @@ from ionstride.errors import FormatError, InputError, PhysicsError
 from ionstride.records import FrameStream
 from ionstride.trajectory import read_trajectory
 from ionstride.trajectory.memory import available_memory, estimate_memory
+from ionstride.trajectory.recorded import check_even
 from ionstride.trajectory.stream import open_stream
 from ionstride.transport import accumulate, displacements
 from ionstride.transport.msd import collective_path
@@ -213,25 +214,23 @@ def test_replicas_side_by_side():
 
 
 def universe_files(folder, r, dt=0.1):
+    """Write top.pdb, md.dcd and md.xtc: wrapped, triclinic, the box breathing."""
     import MDAnalysis as mda
 
+    box = np.array([12.0, 13.0, 14.0, 80.0, 75.0, 95.0])
+    scale = 1 + 0.002 * np.random.default_rng(2).normal(size=(len(r), 1))
+    boxes = box * np.where(np.arange(6) < 3, scale, 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         universe = mda.Universe.empty(r.shape[1], trajectory=True)
         universe.add_TopologyAttr("names", SYMBOLS)
         universe.add_TopologyAttr("elements", SYMBOLS)
-        lengths = np.array([12.0, 13.0, 14.0, 80.0, 75.0, 95.0], dtype=np.float32)
-        universe.dimensions = lengths
-        universe.atoms.positions = r[0]
+        universe.load_new(r.astype(np.float32), dimensions=boxes.astype(np.float32), dt=dt)
         universe.atoms.write(str(folder / "top.pdb"))
-        g = np.random.default_rng(2)
         for name in ("md.dcd", "md.xtc"):
             with mda.Writer(str(folder / name), r.shape[1], dt=dt) as writer:
-                for t, frame in enumerate(r):
-                    universe.dimensions = lengths * np.array([1 + 0.002 * g.normal()] * 3 + [1.0] * 3)
-                    universe.atoms.positions = frame
+                for _ in universe.trajectory:
                     universe.atoms.wrap()
-                    universe.trajectory.ts.time = dt * t
                     writer.write(universe.atoms)
 
 
@@ -267,6 +266,8 @@ def test_what_cannot_be_streamed_is_said(tmp_path):
     with pytest.raises(InputError, match=r"0\.01 to 0\.02 ps apart"):
         open_stream([file, late], **GIVEN)
     assert len(open_stream([file, late], **GIVEN, stop=30).time_ps) == 30
+    with pytest.raises(InputError, match="0 to 0 ps apart"):
+        check_even(np.zeros(9), 0.0)
     coarse = open_stream([dump(tmp_path / "c.dump", *run(step=2.5))], **GIVEN, memory_MB=small_chunks(20))
     with pytest.raises(PhysicsError, match="more often"):
         accumulate(coarse, "Li")

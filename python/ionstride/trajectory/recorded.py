@@ -207,12 +207,12 @@ def check_even(time_ps: Array, rounding: float) -> None:
     """Raise `InputError` if frames are not evenly spaced, their times being rounded to so many parts of the last."""
     mean = (time_ps[-1] - time_ps[0]) / (len(time_ps) - 1)
     off = float(np.abs(time_ps - (time_ps[0] + mean * np.arange(len(time_ps)))).max())
-    if not off <= _EVEN * mean + rounding * float(np.abs(time_ps).max()):
+    if not mean > 0.0 or not off <= _EVEN * mean + rounding * float(np.abs(time_ps).max()):
         step = np.diff(time_ps)
         raise InputError(
             f"the frames are {step.min():.6g} to {step.max():.6g} ps apart, and a run is only streamed if they are "
-            "evenly spaced; choose an even part with --start and --stop, give --frame-ps if the times are wrong, or read "
-            "the run whole"
+            "evenly spaced; choose an even part with --start and --stop, read the run whole, or give --frame-ps if the "
+            "times are wrong"
         )
 
 
