@@ -12,7 +12,7 @@ import numpy as np
 from ..checks import Array
 from ..errors import InputError
 from .assemble import even_times, frame_range
-from .lammps import check_same_atoms, elements_of, plan_dumps, times_of
+from .lammps import DumpPiece, check_same_atoms, elements_of, plan_dumps, times_of
 
 _CONSTANT = 1e-9  # relative change of a cell that counts as none, as in `assemble`
 _EVEN = 1e-6  # of a step
@@ -80,9 +80,12 @@ def recorded_dumps(
     chosen = range(*plan.selection.indices(len(plan.wanted)))
     time_ps = times_of(plan, timestep_ps, frame_ps)[plan.selection]
     check_even(time_ps, _FLOAT64)
+    cells = _cells(np.concatenate([piece.scan["cell_A"][piece.frames] for piece in plan.pieces]), chosen)
+    # Of a scan the index alone is kept: its arrays grow with the number of frames.
+    pieces = [DumpPiece(piece.path, {"index": piece.scan["index"]}, piece.frames) for piece in plan.pieces]
 
     def read(count: int) -> Iterator[Chunk]:
-        for piece in plan.pieces:
+        for piece in pieces:
             for begin in range(0, len(piece.frames), count):
                 part = piece.read(begin, begin + count, threads)
                 check_same_atoms(files, part, first)
@@ -92,7 +95,7 @@ def recorded_dumps(
         symbols=elements_of(files[0], first, types),
         chosen=chosen,
         time_ps=time_ps,
-        **_cells(np.concatenate([piece.scan["cell_A"][piece.frames] for piece in plan.pieces]), chosen),
+        **cells,
         unwrapped=plan.unwrapped,
         read=read,
         notes={**plan.notes, "columns": str(first["kind"])},
