@@ -25,6 +25,8 @@ dict with
     step : (T) int64 time steps, increasing.
     offset : (T) int64 offsets of the frames in bytes.
     n_atoms : (T) int64 numbers of atoms.
+    time : (T) float64 times in the dump's unit (ps in metal units), or None.
+    cell_A : (T, 3, 3) float64 cell vectors in Å, as rows.
     columns : names of the columns.
     complete : False if the last frame is cut.
     repeats : number of frames replaced by a later one of the same step.
@@ -121,6 +123,15 @@ py::dict scan(const py::object &path) {
     result["step"] = column_of(index->frames, [](const DumpFrame &frame) { return frame.step; });
     result["offset"] = column_of(index->frames, [](const DumpFrame &frame) { return frame.offset; });
     result["n_atoms"] = column_of(index->frames, [](const DumpFrame &frame) { return frame.n_atoms; });
+    auto time = make<double, 1>({index->frames.size()});
+    auto cell = make<double, 3>({index->frames.size(), 3, 3});
+    for (std::size_t t = 0; t < index->frames.size(); ++t) {
+        const DumpFrame &frame = index->frames[t];
+        time.second.data[t] = frame.time;
+        std::copy(frame.cell_A.begin(), frame.cell_A.end(), cell.second.row(t));
+    }
+    result["time"] = index->has_time ? py::object(time.first) : py::none();
+    result["cell_A"] = cell.first;
     result["columns"] = py::cast(index->columns);
     result["complete"] = index->complete;
     result["repeats"] = index->repeats;

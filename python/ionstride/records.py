@@ -3,6 +3,7 @@
 Units are LAMMPS *metal* (Å, ps, eV, K, e).  Construction checks shapes and finiteness.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -246,6 +247,58 @@ class Trajectory:
     def volume_A3(self) -> float:
         """Mean volume in Å³."""
         return float(np.mean(np.abs(np.linalg.det(self.cell_A))))
+
+
+@dataclass(frozen=True)
+class FrameStream:
+    """One run whose frames are read when they are wanted, a chunk at a time; never all of them.
+
+    Attributes
+    ----------
+    symbols : (N) element names.
+    time_ps : (T) strictly increasing.
+    mean_cell_A : (3, 3) mean of the cell vectors, rows.
+    volume_A3 : mean volume.
+    temperature_K : nominal temperature of the run.
+    chunks : call it to read from the first frame on: it gives unwrapped positions (t, N, 3) float64 of consecutive
+        frames, T in all, the same as those of the `Trajectory` of these files.  It may be called again.
+    chunk_frames : most frames in a chunk.
+    source : provenance: files, format, how it was unwrapped, what was dropped.
+    """
+
+    symbols: tuple[str, ...]
+    time_ps: Array
+    mean_cell_A: Array
+    volume_A3: float
+    temperature_K: float
+    chunks: Callable[[], Iterator[Array]]
+    chunk_frames: int
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        time = as_array("time_ps", self.time_ps, (None,))
+        if len(time) < 2 or not self.symbols:
+            raise InputError(f"a stream needs atoms and at least two frames, got {len(self.symbols)} and {len(time)}")
+        if not (np.diff(time) > 0).all():
+            raise InputError("time_ps does not increase; give the parts of a run in order and without repeats")
+        if not self.volume_A3 > 0.0:
+            raise InputError("the cell of the trajectory has no volume; give the cell's vectors")
+        _freeze(
+            self,
+            symbols=tuple(self.symbols),
+            time_ps=time,
+            mean_cell_A=as_array("mean_cell_A", self.mean_cell_A, (3, 3)),
+        )
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames T."""
+        return len(self.time_ps)
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Size of the largest chunk of positions in bytes."""
+        return self.chunk_frames * len(self.symbols) * 24
 
 
 @dataclass(frozen=True)

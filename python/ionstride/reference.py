@@ -3,6 +3,8 @@
 Lengths are in Å, lags in frames.  Nothing here is fast; each function is its equation.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -62,6 +64,64 @@ def displacement_moments(r_A: Array, lags: IntArray) -> tuple[Array, Array]:
         tensor[:, k] = (delta[..., first] * delta[..., second]).mean(axis=1)
         fourth[:, k] = ((delta**2).sum(axis=-1) ** 2).mean(axis=1)
     return tensor, fourth
+
+
+def multitau_lags(n_frames: int) -> tuple[IntArray, IntArray]:
+    """Return lags (M) of 1 … 15, then (8 … 15)·2^l frames, up to half the run, and the steps 2^l of their origins (M).
+
+    Parameters
+    ----------
+    n_frames : frames of the run.
+    """
+    ladder = [(m, 1) for m in range(1, 16)]
+    ladder += [(m << level, 1 << level) for level in range(1, n_frames.bit_length()) for m in range(8, 16)]
+    kept = np.array([pair for pair in ladder if 2 * pair[0] <= n_frames], dtype=np.int64).reshape(-1, 2)
+    return kept[:, 0].copy(), kept[:, 1].copy()
+
+
+def multitau(r_A: Array) -> dict[str, Any]:
+    r"""Return moments of displacements at the lags of `multitau_lags`, with origins decimated as lags grow.
+
+    .. math:: \langle f \rangle_m = \frac{1}{n_m} \sum_{t \in 2^l \mathbb{Z},\; t + m < T} f(r(t + m) - r(t))
+
+    The run is cut into 16 blocks of T // 16 frames, the leaves of a binary tree (root 0, children of k: 2k + 1 and
+    2k + 2, leaves 15 … 30).  A pair of frames inside the blocks counts for the smallest node that holds both, so
+    that the sums of larger blocks are sums over subtrees.  Runs of fewer than 64 frames have no blocks.  Positions
+    are decimated and not averaged (order-n algorithm without coarse graining).
+
+    Parameters
+    ----------
+    r_A : (T, n, 3) unwrapped positions in Å, frame-major.
+
+    Returns
+    -------
+    dict with `tensor_A2` (n, M, 6) and `fourth_A4` (n, M) as in `displacement_moments`, `origins` (M) number of
+    pairs, `node_sum_A2` (n, 31, M) sums of |Δ|² and `node_count` (31, M) number of their pairs.
+    """
+    frames, n, _ = r_A.shape
+    lags, steps = multitau_lags(frames)
+    block = frames // 16 if frames >= 64 else 0
+    parts = [
+        displacement_moments(r_A[::step].transpose(1, 0, 2), np.array([lag // step]))
+        for lag, step in zip(lags, steps, strict=True)
+    ]
+    node_sum = np.zeros((n, 31, len(lags)))
+    node_count = np.zeros((31, len(lags)), dtype=np.int64)
+    for m, (lag, step) in enumerate(zip(lags, steps, strict=True)):
+        for t in range(0, 16 * block - lag, step):
+            first, last = t // block, (t + lag) // block
+            node = next(
+                2**k - 1 + (first * 2**k) // 16 for k in (4, 3, 2, 1, 0) if first * 2**k // 16 == last * 2**k // 16
+            )
+            node_sum[:, node, m] += ((r_A[t + lag] - r_A[t]) ** 2).sum(axis=-1)
+            node_count[node, m] += 1
+    return {
+        "tensor_A2": np.concatenate([tensor for tensor, _ in parts], axis=1),
+        "fourth_A4": np.concatenate([fourth for _, fourth in parts], axis=1),
+        "origins": (frames - 1) // steps - lags // steps + 1,
+        "node_sum_A2": node_sum,
+        "node_count": node_count,
+    }
 
 
 def gather_windows(r_A: Array, ion: IntArray, start: IntArray, length: int, stride: int) -> npt.NDArray[np.float32]:

@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "python" / "ionstride"
 FOUNDATIONS = {
-    "errors", "units", "checks", "records", "results", "accumulated", "settings", "runrecord", "store", "process", "geometry", "reference",
-    "ui", "_kernels", "__init__", "",
+    "errors", "units", "checks", "records", "results", "accumulated", "settings", "runrecord", "store", "process",
+    "geometry", "reference", "ui", "_kernels", "__init__", "",
 }  # fmt: skip
 ROOMS = {"structure", "labels", "potential", "deck", "campaign", "trajectory", "transport"}
 LEVEL = {

@@ -1,6 +1,7 @@
 """LAMMPS text dumps of one run, in one file or in the segments that restarts leave."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,98 @@ import numpy as np
 from .. import _kernels
 from ..checks import Array
 from ..errors import FormatError, InputError
+from ..records import IntArray
 from .assemble import Raw, even_times, frame_range
+
+
+@dataclass(frozen=True)
+class DumpPiece:
+    """The frames that one segment gives to the run.
+
+    Attributes
+    ----------
+    path : the dump.
+    scan : what `_kernels.scan_dump` says of it.
+    frames : (t) evenly spaced numbers of frames in this file.
+    """
+
+    path: Path
+    scan: dict[str, Any]
+    frames: IntArray
+
+    def read(self, first: int, stop: int, threads: int = 0) -> dict[str, Any]:
+        """Return `_kernels.read_dump` of `frames[first:stop]`."""
+        mine = self.frames[first:stop]
+        step = int(mine[1] - mine[0]) if len(mine) > 1 else 1
+        return _kernels.read_dump(self.path, int(mine[0]), int(mine[-1]) + 1, step, threads, self.scan["index"])
+
+
+@dataclass(frozen=True)
+class DumpPlan:
+    """Which frames of which segments make a run.
+
+    Attributes
+    ----------
+    pieces : in the order of the run; segments that give no frame are left out.
+    wanted : (T) numbers of the frames in the joined run.
+    unwrapped : whether the positions of the file are unwrapped and will be taken so.
+    selection : what is still to be taken of the frames once they are unwrapped.
+    notes : format, files and dropped frames.
+    """
+
+    pieces: list[DumpPiece]
+    wanted: IntArray
+    unwrapped: bool
+    selection: slice
+    notes: dict[str, Any]
+
+
+def plan_dumps(
+    files: Sequence[Path], *, start: int | None, stop: int | None, stride: int, keep_wrapped: bool
+) -> DumpPlan:
+    """Choose the frames of a run; from its first step on, a later file's frames win.
+
+    Parameters
+    ----------
+    files : dumps in the order of the run.
+    start, stop, stride : frames of the joined run.
+    keep_wrapped : whether positions will be unwrapped by minimum images even if the file has them unwrapped.
+
+    Returns
+    -------
+    DumpPlan
+        The chosen frames only where the file's positions are unwrapped; else all from start to stop, since steps
+        over a stride may be too coarse to unwrap.
+    """
+    scans = [_kernels.scan_dump(path) for path in files]
+    kept = [np.arange(len(scan["step"])) for scan in scans]
+    for segment in range(len(scans) - 1):
+        first = min(int(later["step"][0]) for later in scans[segment + 1 :])
+        kept[segment] = np.flatnonzero(np.asarray(scans[segment]["step"]) < first)
+    total = sum(len(k) for k in kept)
+    chosen = frame_range(total, start, stop, stride)
+    unwrapped = _unwrapped_columns(scans[0]["columns"]) and not keep_wrapped
+    wanted = np.array(chosen if unwrapped else range(chosen.start, chosen[-1] + 1), dtype=np.int64)
+    pieces = []
+    offset = 0
+    for path, scan, frames in zip(files, scans, kept, strict=True):
+        mine = wanted[(wanted >= offset) & (wanted < offset + len(frames))] - offset
+        offset += len(frames)
+        if len(mine) > 0:
+            pieces.append(DumpPiece(path, scan, mine))
+    return DumpPlan(
+        pieces=pieces,
+        wanted=wanted,
+        unwrapped=unwrapped,
+        selection=slice(None) if unwrapped else slice(None, None, stride),
+        notes={
+            "format": "LAMMPS text dump",
+            "files": [str(path) for path in files],
+            "cut_last_frames_dropped": sum(0 if scan["complete"] else 1 for scan in scans),
+            "repeated_frames_dropped": sum(int(scan["repeats"]) for scan in scans)
+            + sum(len(scan["step"]) - len(k) for scan, k in zip(scans, kept, strict=True)),
+        },
+    )
 
 
 def read_dumps(
@@ -36,48 +128,27 @@ def read_dumps(
     Returns
     -------
     Raw
-        The chosen frames only where the file's positions are unwrapped; else all from start to stop, since steps
-        over a stride may be too coarse to unwrap.
+        The frames that `plan_dumps` chooses.
 
     Raises
     ------
     InputError
         If the segments hold different atoms, elements are unknown, or the time between frames is.
     """
-    scans = [_kernels.scan_dump(path) for path in files]
-    kept = [np.arange(len(scan["step"])) for scan in scans]
-    for segment in range(len(scans) - 1):
-        first = min(int(later["step"][0]) for later in scans[segment + 1 :])
-        kept[segment] = np.flatnonzero(np.asarray(scans[segment]["step"]) < first)
-    total = sum(len(k) for k in kept)
-    chosen = frame_range(total, start, stop, stride)
-    unwrapped = _unwrapped_columns(scans[0]["columns"]) and not keep_wrapped
-    wanted = np.array(chosen if unwrapped else range(chosen.start, chosen[-1] + 1))
-    parts: list[dict[str, Any]] = []
-    offset = 0
-    for path, scan, frames in zip(files, scans, kept, strict=True):
-        mine = wanted[(wanted >= offset) & (wanted < offset + len(frames))] - offset
-        offset += len(frames)
-        if len(mine) > 0:
-            step = int(mine[1] - mine[0]) if len(mine) > 1 else 1
-            parts.append(_kernels.read_dump(path, int(mine[0]), int(mine[-1]) + 1, step, 0, scan["index"]))
-    _check_same_atoms(files, parts)
+    plan = plan_dumps(files, start=start, stop=stop, stride=stride, keep_wrapped=keep_wrapped)
+    time_ps = times_of(plan, timestep_ps, frame_ps)
+    parts = [piece.read(0, len(piece.frames)) for piece in plan.pieces]
+    for part in parts[1:]:
+        check_same_atoms(files, part, parts[0])
     return Raw(
-        symbols=_elements(files[0], parts[0], types),
+        symbols=elements_of(files[0], parts[0], types),
         positions_A=np.concatenate([p["positions_A"] for p in parts]),
         cell_A=np.concatenate([p["cell_A"] for p in parts]),
         origin_A=np.concatenate([p["origin_A"] for p in parts]),
-        time_ps=_times(parts, wanted, timestep_ps, frame_ps),
-        unwrapped=unwrapped,
-        selection=slice(None) if unwrapped else slice(None, None, stride),
-        notes={
-            "format": "LAMMPS text dump",
-            "files": [str(path) for path in files],
-            "columns": str(parts[0]["kind"]),
-            "cut_last_frames_dropped": sum(0 if scan["complete"] else 1 for scan in scans),
-            "repeated_frames_dropped": sum(int(scan["repeats"]) for scan in scans)
-            + sum(len(scan["step"]) - len(k) for scan, k in zip(scans, kept, strict=True)),
-        },
+        time_ps=time_ps,
+        unwrapped=plan.unwrapped,
+        selection=plan.selection,
+        notes={**plan.notes, "columns": str(parts[0]["kind"])},
     )
 
 
@@ -99,13 +170,20 @@ def _unwrapped_columns(columns: Sequence[str]) -> bool:
     return "xu" in names or "xsu" in names or (images and ("x" in names or "xs" in names))
 
 
-def _check_same_atoms(files: Sequence[Path], parts: list[dict[str, Any]]) -> None:
-    for part in parts[1:]:
-        if not np.array_equal(part["id"], parts[0]["id"]):
-            raise InputError(f"the dumps {', '.join(map(str, files))} hold different atoms; give segments of one run")
+def check_same_atoms(files: Sequence[Path], part: dict[str, Any], first: dict[str, Any]) -> None:
+    """Raise `InputError` if two parts of a run do not hold the same atoms."""
+    if not np.array_equal(part["id"], first["id"]):
+        raise InputError(f"the dumps {', '.join(map(str, files))} hold different atoms; give segments of one run")
 
 
-def _elements(path: Path, part: dict[str, Any], types: Sequence[str] | None) -> tuple[str, ...]:
+def elements_of(path: Path, part: dict[str, Any], types: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the element of each atom (N), by its type or as the dump names it.
+
+    Raises
+    ------
+    InputError
+        If the dump names no elements and `types` does not name those of all types.
+    """
     if types is not None and part["type"] is not None:
         largest = int(np.max(part["type"]))
         if largest > len(types):
@@ -119,14 +197,21 @@ def _elements(path: Path, part: dict[str, Any], types: Sequence[str] | None) -> 
     )
 
 
-def _times(
-    parts: list[dict[str, Any]], frame_number: np.ndarray[Any, Any], timestep_ps: float | None, frame_ps: float | None
-) -> Array:
+def times_of(plan: DumpPlan, timestep_ps: float | None, frame_ps: float | None) -> Array:
+    """Return the times of the wanted frames (T) in ps.
+
+    Raises
+    ------
+    InputError
+        If neither the caller nor the dump says the time, or the time given is not positive.
+    """
     if timestep_ps is not None:
         if not timestep_ps > 0.0:
             raise InputError(f"timestep_ps = {timestep_ps:g}, wanted a time above zero")
-        return np.asarray(np.concatenate([p["step"] for p in parts]) * timestep_ps, dtype=np.float64)
-    if frame_ps is None and all(p["time"] is not None for p in parts):
-        return np.asarray(np.concatenate([p["time"] for p in parts]), dtype=np.float64)
+        steps = np.concatenate([piece.scan["step"][piece.frames] for piece in plan.pieces])
+        return np.asarray(steps * timestep_ps, dtype=np.float64)
+    if frame_ps is None and all(piece.scan["time"] is not None for piece in plan.pieces):
+        times = np.concatenate([piece.scan["time"][piece.frames] for piece in plan.pieces])
+        return np.asarray(times, dtype=np.float64)
     why = "the dump gives steps but no time (no ITEM: TIME, and no --timestep-ps)"
-    return np.asarray(even_times(int(frame_number[-1]) + 1, frame_ps, why)[frame_number])
+    return np.asarray(even_times(int(plan.wanted[-1]) + 1, frame_ps, why)[plan.wanted])

@@ -1,10 +1,12 @@
 """Transport: displacements of ions, their MSD, D with an honest interval, Arrhenius and conductivity.
 
-The files in the order of the physics: `displacement` (paths, drift removed), `msd`, `process` (covariance of an
+The files in the order of the physics: `displacement` (paths, drift removed), `accumulate` (the same of runs too big
+for memory), `moments`, `msd`, `process` (covariance of an
 MSD), `window` (slope and start of the diffusive regime), `scatter` (theory against measured scatter), `fit`,
 `diffusivity`, `tensor`, `collective` (charge), `arrhenius`.  Fits take paths, or sums of them that were streamed.
 """
 
+from .accumulate import accumulate
 from .all_lags import all_lags_msd
 from .arrhenius import fit_arrhenius
 from .collective import fit_charge_diffusivity, haven_ratio
@@ -17,6 +19,7 @@ from .source import Source, step_ps_of
 __all__ = [
     "Source",
     "all_lags_msd",
+    "accumulate",
     "charge_msd",
     "choose_lags",
     "conductivity",

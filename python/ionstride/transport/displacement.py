@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..checks import Array, check_choice, check_mobile
 from ..errors import InputError, PhysicsError
@@ -62,15 +63,14 @@ def displacements(
             )
     time_ps = _shared_time([run.time_ps for run in trajectories])
     frames = len(time_ps)
-    reference = _drift_name(first, mobile, drift)
+    reference = drift_name(first.symbols, mobile, drift)
     parts = [_path(run, mobile, drift, frames) for run in trajectories]
-    said = {"none": "none removed", "all": "plain mean displacement of all atoms"}
     n = [len(part) for part in parts]
     r_A = np.concatenate(parts)
     source: dict[str, Any] = {
         "runs": [dict(run.source) for run in trajectories],
         "origin": "absolute unwrapped positions",
-        "drift": said.get(reference, f"plain mean displacement of {reference}"),
+        "drift": drift_words(reference),
         "frames_cut_to_the_shortest_run": [len(run.time_ps) - frames for run in trajectories],
     }
     return Displacements(
@@ -170,8 +170,15 @@ def _shared_time(grids: Sequence[Array]) -> Array:
     return grids[0][:frames] if len(grids) == 1 else np.asarray(first, dtype=np.float64)
 
 
-def _drift_name(run: Trajectory, mobile: str, drift: str) -> str:
-    others = sorted(set(run.symbols) - {mobile})
+def drift_name(symbols: Sequence[str], mobile: str, drift: str) -> str:
+    """Return what the drift is removed against: an element list such as 'P, S', 'all' or 'none'.
+
+    Raises
+    ------
+    PhysicsError
+        If the drift of all atoms is to be removed from data that hold the mobile ions alone.
+    """
+    others = sorted(set(symbols) - {mobile})
     if drift == "framework":
         return ", ".join(others) if others else "none"  # ions alone are taken as referred to the framework
     if drift == "all" and not others:
@@ -182,11 +189,27 @@ def _drift_name(run: Trajectory, mobile: str, drift: str) -> str:
     return drift
 
 
+def drift_words(reference: str) -> str:
+    """Return in words how the drift named by `drift_name` was removed."""
+    said = {"none": "none removed", "all": "plain mean displacement of all atoms"}
+    return said.get(reference, f"plain mean displacement of {reference}")
+
+
+def drift_atoms(symbols: Sequence[str], mobile: str, drift: str) -> npt.NDArray[np.bool_]:
+    """Return which atoms (N) the drift is the mean displacement of; none of them if nothing is removed."""
+    chosen = np.array(symbols) == mobile
+    atoms: dict[str, npt.NDArray[np.bool_]] = {
+        "framework": ~chosen,
+        "all": np.ones_like(chosen),
+        "none": np.zeros_like(chosen),
+    }
+    return atoms[drift]
+
+
 def _path(run: Trajectory, mobile: str, drift: str, frames: int) -> Array:
-    symbols = np.array(run.symbols)
-    chosen = symbols == mobile
+    chosen = np.array(run.symbols) == mobile
     r = np.array(run.positions_A[:frames, chosen].transpose(1, 0, 2), dtype=np.float64, order="C")
-    reference = {"framework": ~chosen, "all": np.ones_like(chosen), "none": np.zeros_like(chosen)}[drift]
+    reference = drift_atoms(run.symbols, mobile, drift)
     if reference.any():
         mean = run.positions_A[:frames, reference].mean(axis=1)
         r -= mean - mean[0]
