@@ -12,6 +12,7 @@ from .records import PairDistribution
 
 SHELL_A = 0.05
 REACH_A = 8.0
+_FRAMES = 100
 _BLOCKS = 5
 _PROMINENCE = 0.2  # of g: what rises less is no shell
 
@@ -114,7 +115,7 @@ def radial_distribution(
     centre, other : element names.
     r_max_A : largest distance; 8 Å if not given.
     bins : number of shells; of 0.05 Å each if not given.
-    stride : every how many frames are used; as many as leave about 200 frames if not given.
+    stride : every how many frames are used; as many as leave about 100 frames if not given.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def radial_distribution(
         raise InputError(f"stride = {stride}, wanted 1 or more")
     edges = shell_edges(REACH_A if r_max_A is None else r_max_A, bins)
     n_frames = len(trajectory.time_ps)
-    frames = thin(n_frames, 200) if stride is None else np.arange(0, n_frames, stride)
+    frames = thin(n_frames, _FRAMES) if stride is None else np.arange(0, n_frames, stride)
     first = fractional_path(trajectory, symbols == centre, frames=frames)
     second = first if centre == other else fractional_path(trajectory, symbols == other, frames=frames)
     cells = np.broadcast_to(trajectory.cell_A, (n_frames, 3, 3))[frames]

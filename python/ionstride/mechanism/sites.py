@@ -16,10 +16,10 @@ LARGEST_CORE_A = 1.2
 def sites_from_density(
     density: IonDensity,
     *,
-    smoothing_A: float = 0.35,
+    smoothing_A: float = 0.4,
     threshold: float = 0.05,
     merge_A: float = 1.0,
-    saddle: float = 0.8,
+    saddle: float = 0.7,
     core: float = CORE,
 ) -> Sites:
     """Return the sites at the maxima of the density.

@@ -65,7 +65,7 @@ def van_hove_distinct(
     *,
     r_max_A: float | None = None,
     bins: int | None = None,
-    most_origins: int = 200,
+    most_origins: int = 100,
 ) -> VanHove:
     r"""Return where other ions are after a time, seen from where an ion was: G_d(r, t)/ρ.
 
