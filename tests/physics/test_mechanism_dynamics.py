@@ -188,3 +188,15 @@ def test_summary_is_json_and_says_why():
     said = json.loads(json.dumps(summarise(frozen, displacements([frozen], "Li")), allow_nan=False))
     assert said["jumps"]["n_jumps"] == 0 and said["jumps"]["residence_ps"]["value"] is None
     assert any("too few" in reason for reason in said["reasons"])
+
+
+def test_a_volume_is_no_cell():
+    """Fault: a cube standing for an unknown cell makes neighbours, sites and percolation out of nothing."""
+    run = gas(np.random.default_rng(12), frames=50)
+    source = {"cell": "cube of volume_A3"}
+    cube = Trajectory(run.symbols, run.positions_A, 8.0 * np.eye(3), run.time_ps, 600.0, source)
+    with pytest.raises(PhysicsError, match="add cell_A"):
+        radial_distribution(cube, "Li", "Li")
+    said = summarise(cube, displacements([cube], "Li"))
+    assert said["pairs"] == [] and said["sites"] is None and said["percolation"] is None
+    assert said["van_hove_self"] is not None and any("cell_A" in reason for reason in said["reasons"])

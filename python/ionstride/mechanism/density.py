@@ -31,6 +31,8 @@ def ion_density(trajectory: Trajectory, mobile: str, *, spacing_A: float = 0.3, 
     ------
     InputError
         If the mobile element is absent, or the spacing is not above zero or too fine for the memory.
+    PhysicsError
+        If the cell's vectors are unknown.
     """
     cell = trajectory.mean_cell_A
     shape = grid_shape(cell, spacing_A)

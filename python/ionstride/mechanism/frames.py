@@ -8,6 +8,15 @@ from ..errors import PhysicsError
 from ..records import IntArray, Trajectory
 
 
+def check_cell(trajectory: Trajectory) -> None:
+    """Raise `PhysicsError` if the cell is a stand-in: a cube of the right volume says nothing of periodic images."""
+    if "volume" in str(trajectory.source.get("cell", "")):
+        raise PhysicsError(
+            "the file gives the cell's volume and not its vectors, so periodic images are unknown: no g(r), density, "
+            "sites or jumps; add cell_A (3, 3) to the file"
+        )
+
+
 def position_cells(trajectory: Trajectory) -> Array:
     """Return the cell that the positions refer to, (3, 3) or (T, 3, 3).
 
@@ -55,7 +64,10 @@ def mobile_path(trajectory: Trajectory, mobile: str) -> Array:
     ------
     InputError
         If the mobile element is absent.
+    PhysicsError
+        If the cell's vectors are unknown.
     """
+    check_cell(trajectory)
     check_mobile(trajectory.symbols, mobile)
     ions = np.array(trajectory.symbols) == mobile
     return fractional_path(trajectory, ions, ~ions)

@@ -30,6 +30,8 @@ def assign_sites(trajectory: Trajectory, sites: Sites) -> SiteHistory:
     ------
     InputError
         If the sites are of another cell.
+    PhysicsError
+        If the cell's vectors are unknown.
     """
     from scipy.spatial import cKDTree
 

@@ -7,7 +7,7 @@ from ..checks import Array
 from ..errors import InputError
 from ..geometry import cell_heights
 from ..records import Estimate, IntArray, Trajectory
-from .frames import fractional_path, thin
+from .frames import check_cell, fractional_path, thin
 from .records import PairDistribution
 
 SHELL_A = 0.05
@@ -15,6 +15,8 @@ REACH_A = 8.0
 _FRAMES = 100
 _BLOCKS = 5
 _PROMINENCE = 0.2  # of g: what rises less is no shell
+_SIGMAS = 4.0
+_INDEPENDENT = 10  # frames that are taken as independent when noise is told from peaks
 
 
 def with_images(fractional: Array, cell_A: Array, reach_A: float) -> tuple[Array, IntArray, IntArray]:
@@ -107,7 +109,7 @@ def radial_distribution(
     All periodic images count, in float64 and for any cell shape, so that `r_max_A` may exceed half the cell (beyond it
     an image repeats what is already known: nothing new is learnt there, but nothing is wrong).  For a pair of the same
     element an atom's own images count and it itself does not.  The first shell ends at the lowest g between its
-    first two peaks (rises of less than 0.2 are no peaks), in the middle of a gap where there is one.
+    first two peaks (rises of less than 0.2, or within noise, are no peaks), in the middle of a gap where there is one.
 
     Parameters
     ----------
@@ -121,7 +123,10 @@ def radial_distribution(
     ------
     InputError
         If an element is absent or a number is not above zero.
+    PhysicsError
+        If the cell's vectors are unknown.
     """
+    check_cell(trajectory)
     symbols = np.array(trajectory.symbols)
     for name in (centre, other):
         if name not in trajectory.symbols:
@@ -144,10 +149,12 @@ def radial_distribution(
         / first.shape[1]
     )
     shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
-    g = counts.mean(axis=0) / (shells * second.shape[1] / trajectory.volume_A3)
+    expected = shells * second.shape[1] / trajectory.volume_A3
+    g = counts.mean(axis=0) / expected
+    expected = expected * first.shape[1]
     running = np.cumsum(counts, axis=1)
     middle = 0.5 * (edges[1:] + edges[:-1])
-    peak, minimum = first_shell(g, float(edges[1]))
+    peak, minimum = first_shell(g, float(edges[1]), expected * min(len(frames), _INDEPENDENT))
     return PairDistribution(
         centre=centre,
         other=other,
@@ -162,19 +169,22 @@ def radial_distribution(
     )
 
 
-def first_shell(g: Array, width_A: float) -> tuple[int | None, int | None]:
+def first_shell(g: Array, width_A: float, expected: Array) -> tuple[int | None, int | None]:
     """Return the numbers of the shells at the first peak of g and at the minimum behind it, None where there is none.
 
     Parameters
     ----------
     g : (B) radial distribution function in even shells.
     width_A : width of a shell; g is smoothed by a Gaussian of 0.1 Å before peaks are sought.
+    expected : (B) pairs in each shell if g were 1, of independent frames: a peak must stand out of their noise.
     """
     from scipy.ndimage import gaussian_filter1d
     from scipy.signal import find_peaks
 
     smooth = gaussian_filter1d(g, 0.1 / width_A, mode="nearest")
-    peaks, _ = find_peaks(smooth, prominence=_PROMINENCE)
+    noise = np.sqrt(smooth / (expected * max(1.0, 3.5 * 0.1 / width_A)))
+    peaks, found = find_peaks(smooth, prominence=_PROMINENCE)
+    peaks = peaks[found["prominences"] > _SIGMAS * noise[peaks]]
     if len(peaks) == 0:
         return None, None
     peak = int(peaks[0])

@@ -57,31 +57,34 @@ def summarise(
     mobile = displacements.species[0] if mobile is None else mobile
     check_mobile(trajectory.symbols, mobile)
     reasons: list[str] = []
-    density = ion_density(trajectory, mobile) if density is None else density
     result: dict[str, Any] = {
         "schema": "ionstride.mechanism/1",
         "mobile": mobile,
         "temperature_K": trajectory.temperature_K,
         "n_frames": len(trajectory.time_ps),
-        "pairs": [
+        "pairs": [],
+        "sites": None,
+        "jumps": None,
+        "percolation": None,
+        "density": None,
+        "van_hove_self": _van_hove(displacements) if pictures else None,
+    }
+    try:
+        density = ion_density(trajectory, mobile) if density is None else density
+        result["pairs"] = [
             _pair(radial_distribution(trajectory, a, b, r_max_A=r_max_A), pictures)
             for a, b in element_pairs(trajectory.symbols, mobile)
-        ],
-    }
+        ]
+        result["density"] = density_views(smooth_density(density, 0.3)) if pictures else None
+        result |= _site_part(trajectory, density, sites, reasons)
+    except PhysicsError as error:
+        reasons.append(str(error))
     for pair in result["pairs"]:
         if pair["coordination_number"] is None:
             reasons.append(
                 f"{pair['centre']}-{pair['other']}: g(r) has no clear first shell, so no coordination number"
             )
-    try:
-        result |= _site_part(trajectory, density, sites, reasons)
-    except PhysicsError as error:
-        result |= {"sites": None, "jumps": None, "percolation": None}
-        reasons.append(str(error))
     result["vibration"] = _vibration(displacements, velocities_A_ps, reasons, pictures)
-    if pictures:
-        result["van_hove_self"] = _van_hove(displacements)
-        result["density"] = density_views(smooth_density(density, 0.3))
     result["reasons"] = reasons
     return result
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..checks import Array, check_mobile
+from ..checks import Array
 from ..errors import InputError
 from ..records import Displacements, IntArray, Trajectory
-from .frames import fractional_path, frame_pairs
+from .frames import frame_pairs, mobile_path
 from .pairs import REACH_A, count_distances, pair_histogram, shell_edges
 from .records import Scattering, VanHove
 
@@ -87,11 +87,11 @@ def van_hove_distinct(
     ------
     InputError
         If the mobile element is absent or a lag is not in 0 … T−1.
+    PhysicsError
+        If the cell's vectors are unknown.
     """
-    check_mobile(trajectory.symbols, mobile)
-    ions = np.array(trajectory.symbols) == mobile
     chosen = check_lags(lags, len(trajectory.time_ps), lowest=0)
-    path = fractional_path(trajectory, ions, ~ions)
+    path = mobile_path(trajectory, mobile)
     cell = trajectory.mean_cell_A
     edges = shell_edges(REACH_A if r_max_A is None else r_max_A, bins)
     volumes = 4.0 / 3.0 * np.pi * np.diff(edges**3)

@@ -228,10 +228,10 @@ def _density_map(ax: "Axes", density: Row, cell: "Array", *, along: str, top: fl
     height = float(np.linalg.norm(v - lean * right))
     values = np.array(density["projection"][along], dtype=np.float64)
     n, m = values.shape
-    # A grid value stands for a voxel centred on its point, so edges lie half a step before.
-    i, j = np.meshgrid((np.arange(n + 1) - 0.5) / n, (np.arange(m + 1) - 0.5) / m, indexing="ij")
+    values = np.pad(values, ((0, 1), (0, 1)), mode="wrap")  # the far edges are the near ones again
+    i, j = np.meshgrid(np.arange(n + 1) / n, np.arange(m + 1) / m, indexing="ij")
     x, y = i * np.linalg.norm(u) + j * lean, j * height
-    mesh = ax.pcolormesh(x, y, values, cmap="magma_r", vmin=0.0, vmax=top, rasterized=True)
+    mesh = ax.pcolormesh(x, y, values, cmap="magma_r", vmin=0.0, vmax=top, shading="gouraud", rasterized=True)
     outline = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]) @ np.array([[np.linalg.norm(u), 0.0], [lean, height]])
     ax.plot(*outline.T, color=INK, linewidth=0.8)
     ax.set_aspect("equal")
