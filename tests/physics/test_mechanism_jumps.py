@@ -145,6 +145,45 @@ def test_noise_makes_no_sites():
     assert len(sites_from_density(ion_density(run, "Li", spacing_A=0.2))) == 1
 
 
+@pytest.mark.parametrize("centre", [0.0, 4.0], ids=["across the boundary", "inside"])
+def test_a_flat_site_is_one(centre):
+    """Fault: an ion that rattles between two shallow dents counted as two sites, most of all across the boundary."""
+    rng = np.random.default_rng(14)
+    path = np.full((4000, 1, 3), centre) + rng.normal(0.0, 0.4, (4000, 1, 3))
+    path[:, 0, 0] += rng.choice([-0.8, 0.8], 4000)
+    run = Trajectory(("Li",), path, 8.0 * np.eye(3), np.arange(4000.0), 600.0)
+    density = ion_density(run, "Li", spacing_A=0.2)
+    assert len(sites_from_density(density)) == 1
+    assert len(sites_from_density(density, saddle=1.0)) == 2
+    path[:, 0, 0] += np.where(path[:, 0, 0] > centre, 0.7, -0.7)
+    deep = Trajectory(("Li",), path, 8.0 * np.eye(3), np.arange(4000.0), 600.0)
+    assert len(sites_from_density(ion_density(deep, "Li", spacing_A=0.2))) == 2
+
+
+def test_each_site_has_its_own_core():
+    """Fault: one radius for all: the core of a lone site would swallow half the way between two close ones."""
+    positions = np.array([[1.0, 1.0, 1.0], [2.5, 1.0, 1.0], [7.0, 7.0, 7.0]])
+    sites = sites_from_structure(Structure(("Li",) * 3, positions, 12.0 * np.eye(3)), "Li")
+    np.testing.assert_allclose(sites.core_A, [0.6, 0.6, 1.2])
+    path = np.tile(positions[0], (40, 1, 1))
+    path[5::10, 0, 0] = 1.8  # 0.7 Å before the second site, nearer to it than to the first
+    run = Trajectory(("Li",), path, 12.0 * np.eye(3), np.arange(40.0), 600.0)
+    assert len(find_jumps(assign_sites(run, sites))) == 0
+    path[5::10, 0, 0] = 2.0
+    run = Trajectory(("Li",), path, 12.0 * np.eye(3), np.arange(40.0), 600.0)
+    assert len(find_jumps(assign_sites(run, sites))) == 8
+
+
+def test_onward_through_the_boundary_is_no_return():
+    """Fault: in a cell of two sites every second jump ends at the first one's number, one cell further: not back."""
+    path = np.zeros((40, 1, 3))
+    path[:, 0, 0] = 0.75 + 3.0 * (np.arange(40) // 4)
+    path[:, 0, 1:] = 0.75
+    run = Trajectory(("Li",), path, 6.0 * np.eye(3), np.arange(40.0), 600.0)
+    jumps = find_jumps(assign_sites(run, sites_from_structure(lattice(3.0 * np.eye(3), (2, 2, 2)), "Li")))
+    assert len(jumps) == 9 and not jumps.back.any()
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_channel_leads_along_one_axis(axis):
     """Fault: a jump from a site to its own image is no jump where sites alone are compared."""
