@@ -14,7 +14,7 @@ COARSEST_PS = 0.020
 """Frames further apart than this do not follow the vibration of light ions (10 to 20 THz)."""
 
 _EVEN = 1e-6
-_CHUNK = 20_000_000
+_CHUNK = 2_000_000
 
 
 def velocity_autocorrelation(
