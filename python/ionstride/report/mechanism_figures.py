@@ -264,6 +264,6 @@ def _density_points(ax: Any, density: Row, cell: "Array", colours: dict[str, str
         elif (symbols == symbol).any():
             ax.scatter(*positions[symbols == symbol].T, s=14.0, color=colour, alpha=0.9, linewidths=0, label=symbol)
     ax.set_axis_off()
-    ax.set_box_aspect(np.ptp(corners @ cell, axis=0), zoom=1.4)
+    ax.set_box_aspect(np.ptp(corners @ cell, axis=0), zoom=1.3)
     ax.view_init(elev=14.0, azim=-62.0)
-    ax.legend(loc="lower center", ncols=4, handletextpad=0.1, bbox_to_anchor=(0.5, -0.04))
+    ax.legend(loc="lower center", ncols=4, handletextpad=0.1, bbox_to_anchor=(0.5, -0.08))
