@@ -12,7 +12,7 @@ FOUNDATIONS = {
     "errors", "units", "checks", "records", "results", "accumulated", "settings", "runrecord", "store", "process",
     "geometry", "reference", "ui", "_kernels", "__init__", "",
 }  # fmt: skip
-ROOMS = {"structure", "labels", "potential", "deck", "campaign", "trajectory", "transport"}
+ROOMS = {"structure", "labels", "potential", "deck", "campaign", "trajectory", "transport", "mechanism"}
 LEVEL = {
     **dict.fromkeys(FOUNDATIONS, 0),
     **dict.fromkeys(ROOMS, 1),

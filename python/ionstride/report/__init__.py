@@ -2,20 +2,26 @@
 
 from .canvas import save, to_svg
 from .figures import arrhenius_figure, learning_curve_figure, msd_figure, parity_figure
+from .mechanism_figures import density_figure, jump_figure, pair_figure, van_hove_figure, vibration_figure
 from .page import write_report, write_results
 from .simulation_figures import md_figure, structure_figure
 from .summary import summary_table
 
 __all__ = [
     "arrhenius_figure",
+    "density_figure",
+    "jump_figure",
     "learning_curve_figure",
     "md_figure",
     "msd_figure",
+    "pair_figure",
     "parity_figure",
     "save",
     "structure_figure",
     "summary_table",
     "to_svg",
+    "van_hove_figure",
+    "vibration_figure",
     "write_report",
     "write_results",
 ]
