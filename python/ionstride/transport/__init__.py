@@ -18,8 +18,8 @@ from .source import Source, step_ps_of
 
 __all__ = [
     "Source",
-    "all_lags_msd",
     "accumulate",
+    "all_lags_msd",
     "charge_msd",
     "choose_lags",
     "conductivity",
