@@ -1,4 +1,5 @@
-# make demo | make test | make env | make check | make bench | make clean
+# make demo | make test | make env | make check | make clean
+# make peers | make agreement | make bench | make coverage-peers: side by side with other codes
 # PYTHON=python3.12 chooses another Python; TORCH="torch==2.13.0 --index-url …" another build of torch.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
@@ -10,8 +11,9 @@ CPP := $(shell find cpp CMakeLists.txt lammps_inputs -type f 2>/dev/null)
 TREE := $(shell test -d $(VENV) && { find python -name '*.py' | sort > $(VENV)/.tree.new; \
 	cmp -s $(VENV)/.tree.new $(VENV)/.tree || cp $(VENV)/.tree.new $(VENV)/.tree; })
 DEMO_OUT ?= demo-out
+PEERS := .venv-peers
 
-.PHONY: env demo test check bench clean ctest
+.PHONY: env demo test check clean ctest peers agreement bench coverage-peers
 .DEFAULT_GOAL := help
 
 help:
@@ -55,8 +57,23 @@ check: env
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $$(find cpp -name '*.hpp' -o -name '*.cpp')
 
-bench: env
-	$(BIN)/python tests/benchmarks/bench.py
+peers: $(PEERS)/.ready
+
+# Other codes live in an environment of their own: the product never imports them.
+$(PEERS)/.ready: tests/peers/requirements.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install -q -r tests/peers/requirements.txt
+	@! $(PEERS)/bin/python -m pip list 2>/dev/null | grep -iE '^(torch|triton|nvidia)' || { echo "a GPU library came with the peers: pin it away in tests/peers/requirements.txt"; exit 2; }
+	touch $@
+
+agreement: env peers
+	$(BIN)/python tests/agreement/peers.py $(AGREEMENT)
+
+bench: env peers
+	$(BIN)/python tests/benchmarks/bench.py $(BENCH)
+
+coverage-peers: env peers
+	$(BIN)/python tests/peers/coverage_peers.py $(COVERAGE)
 
 clean:
 	rm -rf build $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache
