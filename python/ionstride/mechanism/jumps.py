@@ -4,7 +4,8 @@ import numpy as np
 
 from ..checks import Array
 from ..errors import InputError, PhysicsError
-from ..records import Estimate, Trajectory
+from ..records import Trajectory
+from ..results import Estimate
 from ..units import A2_PS_TO_CM2_S
 from .frames import mobile_path
 from .pairs import with_images

@@ -6,7 +6,8 @@ import numpy.typing as npt
 from ..checks import Array
 from ..errors import InputError
 from ..geometry import cell_heights
-from ..records import Estimate, IntArray, Trajectory
+from ..records import IntArray, Trajectory
+from ..results import Estimate
 from .frames import check_cell, fractional_path, thin
 from .records import PairDistribution
 

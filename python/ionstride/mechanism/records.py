@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array, as_array
-from ..records import Estimate, IntArray, Structure
+from ..records import IntArray, Structure
+from ..results import Estimate
 
 
 def _hold(record: Any, dtype: Any = np.float64, **shapes: tuple[int | None, ...]) -> None:

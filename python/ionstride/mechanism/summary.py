@@ -9,7 +9,8 @@ import numpy as np
 
 from ..checks import Array, check_mobile
 from ..errors import PhysicsError
-from ..records import Displacements, Estimate, Trajectory
+from ..records import Displacements, Trajectory
+from ..results import Estimate
 from .density import density_views, ion_density, smooth_density
 from .jumps import assign_sites, find_jumps, jump_statistics
 from .pairs import radial_distribution

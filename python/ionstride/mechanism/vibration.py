@@ -6,7 +6,8 @@ import numpy as np
 
 from ..checks import Array, as_array
 from ..errors import PhysicsError
-from ..records import Displacements, Estimate
+from ..records import Displacements
+from ..results import Estimate
 from ..units import A2_PS_TO_CM2_S
 from .records import VelocityCorrelation, VibrationalSpectrum
 

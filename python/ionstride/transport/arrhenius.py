@@ -140,7 +140,7 @@ def _with_bounds(start: Array, information: Array, bounds: list[Diffusivity]) ->
         best = best - step
         if np.abs(step).max() < 1e-10:
             break
-    return best, np.linalg.inv(hessian)
+    return best, np.asarray(np.linalg.inv(hessian), dtype=np.float64)
 
 
 def _curvature(x: Array, y: Array, error: Array) -> list[str]:

@@ -1,6 +1,7 @@
 """Where the fits get their averages from: paths in memory, or sums that were gathered while frames streamed by."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,8 @@ def possible_lags(source: Source, wanted: IntArray) -> IntArray:
     """Return the wanted lags; of sums, the lags within their range that were gathered."""
     if isinstance(source, Displacements):
         return wanted
-    return source.lag[(source.lag >= wanted.min()) & (source.lag <= wanted.max())]
+    inside: IntArray = source.lag[(source.lag >= wanted.min()) & (source.lag <= wanted.max())]
+    return inside
 
 
 def lag_moments(source: Source, lags: IntArray, threads: int = 0) -> tuple[Array, Array, Array]:
@@ -89,7 +91,11 @@ def collective_source(source: Source) -> Source:
         If the ions were made one by one, or carry no charge.
     """
     runs = np.unique(source.run)
-    record = {"run": np.arange(len(runs)), "species": ("charge",) * len(runs), "charge_e": np.ones(len(runs))}
+    record: dict[str, Any] = {
+        "run": np.arange(len(runs)),
+        "species": ("charge",) * len(runs),
+        "charge_e": np.ones(len(runs)),
+    }
     if isinstance(source, Displacements):
         path, charge2 = collective_path(source)
         return replace(source, r_A=path / np.sqrt(charge2), **record)
