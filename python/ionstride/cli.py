@@ -25,7 +25,14 @@ ANALYZE_EXAMPLES = """\
 examples:
   ionstride analyze production.*.lammpstrj --mobile Li --temperature 800 --timestep-ps 0.001 --out a
   ionstride analyze run1/XDATCAR.gz run2/XDATCAR.gz --mobile Li --temperature 500 --frame-ps 0.1 --out a
-Several files are the parts of one run, in order.
+  ionstride analyze vasprun.xml --mobile Li --temperature 900 --mechanism --out a
+  ionstride analyze seed1.dump --replica seed2.dump --replica seed3.dump --mobile Na --temperature 700 \\
+      --timestep-ps 0.002 --fit-ps 5:50 --out a
+  ionstride analyze traj.dcd --topology data.lammps --types Li,P,S --frame-ps 0.1 --mobile Li --temperature 600 --out a
+  ionstride analyze huge.lammpstrj --memory-GB 1 --mobile Li --temperature 600 --timestep-ps 0.001 --out a
+Several files are the parts of one run, in order; --replica adds a further run.  Read are LAMMPS dumps (also .gz, .zst),
+XDATCAR, vasprun.xml, OUTCAR, SIESTA output, CP2K xyz + cell, extxyz, ASE .traj, DeePMD npy, .npz and what MDAnalysis
+reads.  Writes transport.json, msd.csv, figures and analysis.html.
 """
 ARRHENIUS_EXAMPLES = """\
 examples:
@@ -66,22 +73,39 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--print-defaults", action="store_true", help="print all settings with their meaning, and stop")
 
     analyze = _command(commands, "analyze", "D and conductivity from trajectories alone", ANALYZE_EXAMPLES)
-    analyze.add_argument("files", nargs="+", type=Path, metavar="FILE", help="LAMMPS dump, XDATCAR, extxyz, .npz, …")
+    analyze.add_argument("files", nargs="+", type=Path, metavar="TRAJ", help="the parts of one run, in order")
     analyze.add_argument("--mobile", required=True, metavar="EL", help="the mobile element")
-    analyze.add_argument("--temperature", required=True, type=float, metavar="K")
-    analyze.add_argument("--frame-ps", type=float, metavar="X", help="time between frames, where the file does not say")
-    analyze.add_argument("--timestep-ps", type=float, metavar="X", help="time of one MD step (LAMMPS dumps)")
-    analyze.add_argument("--topology", type=Path, metavar="FILE", help="for formats without elements (DCD, XTC)")
-    analyze.add_argument("--types", metavar="Li,P,S", help="elements of LAMMPS types 1, 2, … where the dump has none")
-    analyze.add_argument("--charge", type=float, default=1.0, metavar="E", help="charge of the ion (default 1)")
-    analyze.add_argument("--drift", choices=("framework", "all", "none"), default="framework")
-    analyze.add_argument("--unwrap", choices=("auto", "minimum-image", "given"), default="auto")
-    analyze.add_argument("--fit-ps", metavar="A:B", help="first and last lag of the fit (default: found)")
-    analyze.add_argument("--start", type=int, metavar="N", help="first frame")
-    analyze.add_argument("--stop", type=int, metavar="N", help="frame to stop before")
-    analyze.add_argument("--stride", type=int, default=1, metavar="N", help="every Nth frame")
-    analyze.add_argument("--threads", type=int, default=0, metavar="N", help="0 = all cores")
-    analyze.add_argument("--out", type=Path, required=True, metavar="DIR")
+    analyze.add_argument("--temperature", required=True, type=float, metavar="K", help="temperature of the run")
+    analyze.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    time = analyze.add_argument_group("frames and time")
+    time.add_argument("--frame-ps", type=float, metavar="X", help="ps between frames, where the file does not say")
+    time.add_argument("--timestep-ps", type=float, metavar="X", help="ps of one MD step (LAMMPS, CP2K, SIESTA)")
+    time.add_argument("--start", type=int, metavar="N", help="first frame")
+    time.add_argument("--stop", type=int, metavar="N", help="frame to stop before")
+    time.add_argument("--stride", type=int, default=1, metavar="N", help="every Nth frame")
+    time.add_argument(
+        "--replica", nargs="+", action="append", default=[], type=Path, metavar="TRAJ",
+        help="a further run of the same cell and temperature; may be given several times",
+    )  # fmt: skip
+    atoms = analyze.add_argument_group("atoms and cell")
+    atoms.add_argument("--topology", type=Path, metavar="F", help="for formats without elements (DCD, XTC) or cell")
+    atoms.add_argument("--types", metavar="Li,P,S", help="elements of LAMMPS types 1, 2, … where the dump has none")
+    atoms.add_argument("--charge", type=float, default=1.0, metavar="E", help="charge of the ion (default 1)")
+    atoms.add_argument(
+        "--unwrap", choices=("auto", "minimum-image", "given", "tor", "lattice"), default="auto",
+        help="auto: as the file says, else minimum-image steps of fractional coordinates x mean cell",
+    )  # fmt: skip
+    atoms.add_argument(
+        "--drift", choices=("framework", "all", "none"), default="framework",
+        help="what is held still (default: the atoms of all other elements; ions alone: none)",
+    )  # fmt: skip
+    fit = analyze.add_argument_group("analysis")
+    fit.add_argument("--fit-ps", metavar="A:B", help="first and last lag of the fit in ps (default: found)")
+    fit.add_argument("--lags", default="auto", metavar="L", help="lags of the curves in frames: auto, all, or 1,2,5,10")
+    fit.add_argument("--cross", metavar="EL,…", help="collective motion of other elements against the ion's too")
+    fit.add_argument("--mechanism", action="store_true", help="also g(r), density, sites, jumps, vibration")
+    fit.add_argument("--threads", type=int, default=0, metavar="N", help="0 = all cores")
+    fit.add_argument("--memory-GB", type=float, metavar="X", help="stream what needs more (default: 80 %% of the free)")
 
     arrhenius = _command(commands, "arrhenius", "activation energy from several temperatures", ARRHENIUS_EXAMPLES)
     arrhenius.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders with a transport.json")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .runrecord import read_json, tree_hash, versions, write_json, write_text
+from .runrecord import read_json, write_json
 from .settings import TransportSettings, as_toml, load_study
 from .ui import Screen
 
@@ -26,40 +26,56 @@ def run(args: argparse.Namespace) -> int:
 
 def analyze(args: argparse.Namespace) -> int:
     """``ionstride analyze``."""
-    from . import trajectory, transport
-    from .stages.analysis import analyse, msd_csv, words
+    from .analyze import analyze as analyse_files
+    from .stages.analysis import words
 
     screen = Screen()
-    if args.temperature <= 0:
-        raise InputError(f"--temperature {args.temperature:g}, wanted above 0 K")
-    path = trajectory.read_trajectory(
+    row = analyse_files(
         args.files,
+        mobile=args.mobile,
         temperature_K=args.temperature,
+        out=args.out,
+        replicas=args.replica,
         frame_ps=args.frame_ps,
         timestep_ps=args.timestep_ps,
         topology=args.topology,
         types=args.types.split(",") if args.types else None,
+        charge_e=args.charge,
+        unwrap=args.unwrap,
+        drift=args.drift,
+        fit_ps=_window(args.fit_ps),
+        lags=args.lags,
         start=args.start,
         stop=args.stop,
         stride=args.stride,
-        unwrap=args.unwrap,
+        cross=args.cross.split(",") if args.cross else (),
+        mechanism=args.mechanism,
+        memory_GB=args.memory_GB,
+        threads=args.threads,
+        screen=screen,
     )
-    moved = transport.displacements([path], args.mobile, charge_e=args.charge, drift=args.drift)
-    settings = TransportSettings(fit_ps=_window(args.fit_ps), charge_e=args.charge)
-    row, _, _ = analyse(moved, settings, args.threads)
-    out: Path = args.out
-    row["inputs"] = {str(f): tree_hash(f) for f in args.files}
-    row["versions"] = versions()
-    write_json(out / "transport.json", row)
-    write_text(out / "msd.csv", msd_csv(row["msd"]))
-    written = ["transport.json", "msd.csv", *_msd_picture(row, out)]
+    of = f" x {row['n_replicas']} runs" if row["n_replicas"] > 1 else ""
     screen.say(
-        f"{row['n_ions']} {args.mobile} ions, {row['time_ps']:g} ps at {args.temperature:g} K, drift: {row['drift']}"
+        f"{row['n_ions']} {args.mobile} ions, {row['time_ps']:g} ps{of} at {args.temperature:g} K; "
+        f"drift removed: {row['drift']}; {row['unwrap']}"
     )
-    screen.say(f"D      {words(row['D_self_cm2_s'], 'cm²/s')}   (95 % interval in brackets)")
-    screen.say(f"sigma  {words(row['sigma_NE_mS_cm'], 'mS/cm')}   Nernst-Einstein, charge {args.charge:g} e")
+    bound = row["verdict"] != "diffusive"
+    screen.say(f"D self       {words(row['D_self_cm2_s'], 'cm²/s', bound)}   (95 % interval in brackets)")
+    screen.say(
+        f"sigma        {words(row['sigma_NE_mS_cm'], 'mS/cm', bound)}   Nernst-Einstein, charge {args.charge:g} e"
+    )
+    bound = row["charge_verdict"] != "diffusive"
+    screen.say(f"D charge     {words(row['D_charge_cm2_s'], 'cm²/s', bound)}   all ions together")
+    screen.say(f"sigma charge {words(row['sigma_charge_mS_cm'], 'mS/cm', bound)}")
+    screen.say(f"Haven ratio  {words(row['haven_ratio'], '')}")
+    for scheme, found in row["unwrap_schemes"].items():
+        framework = found.get("framework_msd_A2")
+        note = "" if framework is None else f"   framework MSD {framework:.2g} Å²"
+        screen.say(f"  unwrapped by {scheme:<14} D {words(found['D_self_cm2_s'], 'cm²/s')}{note}")
     screen.say(f"{row['verdict']}: {'; '.join(row['reasons'])}")
-    screen.say(f"written to {out}: {', '.join(written)}")
+    if row["charge_verdict"] != row["verdict"]:
+        screen.say(f"charge {row['charge_verdict'] or 'not known'}: {'; '.join(row['charge_reasons'])}")
+    screen.say(f"written to {args.out}: {', '.join(row['written'])}")
     return 0
 
 
@@ -84,36 +100,39 @@ def arrhenius(args: argparse.Namespace) -> int:
     line = through_temperatures(fits, charges, rows[0]["n_ions"], rows[0]["volume_A3"], settings)
     write_json(args.out, line)
     screen = Screen()
+    page = _arrhenius_page(line, rows, args.out)
     screen.say(f"Ea           {words(line['Ea_eV'], 'eV')}   (95 % interval in brackets)")
     screen.say(f"D({args.at:g} K)     {words(line['D_at_cm2_s'], 'cm²/s')}")
     screen.say(f"sigma({args.at:g} K) {words(line['sigma_at_mS_cm'], 'mS/cm')}   Nernst-Einstein")
+    if line["charge"] is not None:
+        screen.say(f"sigma({args.at:g} K) {words(line['charge']['sigma_at_mS_cm'], 'mS/cm')}   of all ions together")
     for warning in line["warnings"]:
         screen.warn(warning)
-    screen.say(f"written to {args.out}")
+    screen.say(f"written to {args.out}{page}")
     return 0
 
 
-def _window(text: str | None) -> tuple[float, ...]:
-    if not text:
-        return ()
-    try:
-        first, last = (float(v) for v in text.split(":"))
-    except ValueError:
-        raise InputError(f"--fit-ps {text}, wanted A:B in ps, such as 2:20") from None
-    if not 0 <= first < last:
-        raise InputError(f"--fit-ps {text}: the first lag must be before the last")
-    return (first, last)
-
-
-def _msd_picture(row: dict[str, Any], out: Path) -> list[str]:
+def _arrhenius_page(line: dict[str, Any], rows: list[dict[str, Any]], out: Path) -> str:
+    """Write the page beside the JSON; return ' and its name' for the screen."""
     from . import report
     from .errors import MissingToolError
 
     try:
-        report.save(report.msd_figure([row]), out / "msd.svg")
+        return f" and {report.write_arrhenius_page(line, rows, out.with_suffix('.html'))}"
     except MissingToolError:
-        return []
-    return ["msd.svg"]
+        return ""
+
+
+def _window(text: str | None) -> tuple[float, float] | None:
+    if not text:
+        return None
+    try:
+        first, last = (float(v) for v in text.split(":"))
+    except ValueError:
+        raise InputError(f"--fit-ps {text}, wanted A:B in ps, such as 2:20") from None
+    if not 0 < first < last:
+        raise InputError(f"--fit-ps {text}: wanted a first lag above zero and a later last lag")
+    return (first, last)
 
 
 def deck(args: argparse.Namespace) -> int:

@@ -21,6 +21,7 @@ LEVEL = {
     "stages": 3,
     "study": 4,
     "doctor": 4,
+    "analyze": 4,
     "commands": 5,
     "cli": 6,
     "__main__": 7,

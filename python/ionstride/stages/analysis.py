@@ -171,9 +171,11 @@ def msd_csv(msd: dict[str, Any]) -> str:
     return stream.getvalue()
 
 
-def words(estimate: dict[str, Any] | None, unit: str) -> str:
-    """Return 'value [low, high] unit'."""
+def words(estimate: dict[str, Any] | None, unit: str, bound: bool = False) -> str:
+    """Return 'value [low, high] unit', or '< high unit' where only a bound is known."""
     if estimate is None:
-        return "–"
+        return "not known"
     low, high = estimate["ci95"]
+    if bound:
+        return f"< {high:.2g} {unit}"
     return f"{estimate['value']:.3g} [{low:.2g}, {high:.2g}] {unit}".rstrip()
