@@ -54,13 +54,19 @@ def read_dumps(
     unwrapped = _unwrapped_columns(scans[0]["columns"]) and not keep_wrapped
     wanted = np.array(chosen if unwrapped else range(chosen.start, chosen[-1] + 1))
     parts: list[dict[str, Any]] = []
-    offset = 0
+    seams: list[tuple[int, str, str]] = []
+    taken = offset = 0
+    before = ""
     for path, scan, frames in zip(files, scans, kept, strict=True):
         mine = wanted[(wanted >= offset) & (wanted < offset + len(frames))] - offset
         offset += len(frames)
         if len(mine) > 0:
             step = int(mine[1] - mine[0]) if len(mine) > 1 else 1
             parts.append(_kernels.read_dump(path, int(mine[0]), int(mine[-1]) + 1, step, 0, scan["index"]))
+            if before:
+                seams.append((taken, before, str(path)))
+            before = str(path)
+            taken += len(mine)
     _check_same_atoms(files, parts)
     return Raw(
         symbols=_elements(files[0], parts[0], types),
@@ -69,6 +75,7 @@ def read_dumps(
         origin_A=np.concatenate([p["origin_A"] for p in parts]),
         time_ps=_times(parts, wanted, timestep_ps, frame_ps),
         unwrapped=unwrapped,
+        seams=tuple(seams),
         selection=slice(None) if unwrapped else slice(None, None, stride),
         notes={
             "format": "LAMMPS text dump",

@@ -1,5 +1,7 @@
-"""Trajectories that ASE, NumPy or MDAnalysis read."""
+"""Trajectories that ASE or MDAnalysis read."""
 
+import contextlib
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,139 +13,126 @@ from ..errors import FormatError, InputError
 from .assemble import Raw
 
 _TIMED = ("XTC", "TRR", "TNG", "NCDF", "NC", "H5MD", "PDB", "GSD")  # formats whose times can be trusted, in ps
+_INDEXED = (".xtc", ".trr")  # MDAnalysis leaves an index beside them
 
 
-def read_ase(files: Sequence[Path]) -> Raw:
-    """Read extxyz, .traj and what else ASE takes frame by frame.
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def read_ase_traj(path: Path) -> Raw:
+    """Read an ASE .traj; a cut last frame is dropped.
 
     Raises
     ------
     FormatError
-        If ASE cannot read a file.
-    InputError
-        If atoms change or a frame has no cell.
+        If ASE cannot read the file, or atoms change in it.
     """
-    import ase.io
+    from ase.io.trajectory import Trajectory
 
-    frames: list[Any] = []
-    for path in files:
+    positions, cells = [], []
+    numbers: Any = None
+    cut = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
-            frames += ase.io.read(path, index=":")
-        except Exception as error:
-            raise FormatError(path, f"ASE cannot read it ({error})") from error
-    symbols = tuple(frames[0].get_chemical_symbols())
-    for number, atoms in enumerate(frames):
-        if tuple(atoms.get_chemical_symbols()) != symbols:
-            raise InputError(f"{files[0]}: frame {number} holds other atoms, or in another order, than frame 0")
-    cell_A = np.array([atoms.cell.array for atoms in frames])
-    if not (np.abs(np.linalg.det(cell_A)) > 0.0).all():
-        raise InputError(f'{files[0]}: a frame has no cell; an extxyz needs Lattice="…" in its comment line')
+            frames: Any = Trajectory(str(path))  # type: ignore[no-untyped-call]
+            count = len(frames)
+        except Exception as error:  # ASE raises whatever its parsing runs into
+            raise FormatError(path, f"ASE cannot read it as .traj ({_words(error)})") from error
+        with contextlib.closing(frames):
+            for number in range(count):
+                try:
+                    atoms = frames[number]
+                    here = np.array(atoms.numbers)
+                    positions.append(np.array(atoms.positions, dtype=np.float64).reshape(len(here), 3))
+                    cells.append(np.array(atoms.cell.array, dtype=np.float64).reshape(3, 3))
+                    symbols = tuple(atoms.get_chemical_symbols())
+                except Exception as error:
+                    if number == count - 1 and number > 0:
+                        cut = 1
+                        break
+                    raise FormatError(path, f"ASE cannot read frame {number} ({_words(error)})") from error
+                if numbers is not None and not np.array_equal(here, numbers):
+                    raise FormatError(path, f"frame {number} holds other atoms, or in another order, than frame 0")
+                numbers = here
+    if not cells:
+        raise FormatError(path, "holds no frame")
     return Raw(
         symbols=symbols,
-        positions_A=np.array([atoms.positions for atoms in frames]),
-        cell_A=cell_A,
-        origin_A=np.zeros((len(frames), 3)),
+        positions_A=np.array(positions[: len(cells)]),
+        cell_A=np.array(cells),
+        origin_A=np.zeros((len(cells), 3)),
         time_ps=None,
         unwrapped=False,
-        notes={"format": "read by ASE", "files": [str(path) for path in files]},
+        notes={"format": "ASE .traj", "files": [str(path)], "cut_last_frames_dropped": cut},
     )
 
 
-def read_npz(path: Path, temperature_K: float) -> Raw:
-    """Read unwrapped ions alone: r_A (ions, frames, 3), dt_ps, temperature_K, volume_A3 or cell_A, symbols.
-
-    Raises
-    ------
-    FormatError
-        If an array is missing or of the wrong shape.
-    InputError
-        If the file is of another temperature.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            data = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError) as error:
-        raise FormatError(path, f"no readable .npz of plain arrays ({error})") from error
-    for name in ("r_A", "dt_ps"):
-        if name not in data:
-            raise FormatError(path, f"holds no array '{name}'; it has {', '.join(sorted(data)) or 'none'}")
-    r_A = np.asarray(data["r_A"], dtype=np.float64)
-    if r_A.ndim != 3 or r_A.shape[-1] != 3:
-        raise FormatError(path, f"r_A has shape {r_A.shape}, wanted (ions, frames, 3)")
-    own = float(data.get("temperature_K", temperature_K))
-    if abs(own - temperature_K) > 0.5:
-        raise InputError(f"{path} is of {own:g} K, but {temperature_K:g} K was asked for")
-    if "cell_A" in data:
-        cell = np.asarray(data["cell_A"], dtype=np.float64).reshape(3, 3)
-        cell_note = "cell_A"
-    elif "volume_A3" in data:
-        cell = np.eye(3) * float(data["volume_A3"]) ** (1.0 / 3.0)
-        cell_note = "cube of volume_A3"
-    else:
-        raise FormatError(path, "holds neither 'cell_A' nor 'volume_A3'; a conductivity needs the volume")
-    frames = r_A.shape[1]
-    named = "symbols" in data
-    symbols = tuple(str(s) for s in data["symbols"]) if named else ("Li",) * len(r_A)
-    return Raw(
-        symbols=symbols,
-        positions_A=np.ascontiguousarray(r_A.transpose(1, 0, 2)),
-        cell_A=np.broadcast_to(cell, (frames, 3, 3)),
-        origin_A=np.zeros((frames, 3)),
-        time_ps=np.arange(frames, dtype=np.float64) * float(data["dt_ps"]),
-        unwrapped=True,
-        notes={
-            "format": "IonStride npz",
-            "files": [str(path)],
-            "cell": cell_note,
-            "elements": "as given" if named else "not given: taken as Li",
-            "ions_alone": len(set(symbols)) == 1,
-        },
-    )
-
-
-def read_mdanalysis(
-    files: Sequence[Path], topology: Path | None, types: Sequence[str] | None, have_frame_ps: bool
-) -> Raw:
-    """Read whatever MDAnalysis does (DCD, XTC, TRR, NetCDF, H5MD …).
+def read_mdanalysis(path: Path, topology: Path | None, types: Sequence[str] | None) -> Raw:
+    """Read whatever MDAnalysis does (DCD, XTC, TRR, NetCDF, H5MD …); a last frame that cannot be read is dropped.
 
     Times are the file's own for formats that hold them in ps; a DCD's are not trusted, since programs write them
     in their own units.
 
     Raises
     ------
+    FormatError
+        If MDAnalysis cannot read the file.
     InputError
-        If MDAnalysis cannot read the files, the topology is wanted, or elements or cells are missing.
+        If the topology is wanted, or elements or cells are missing.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="ionstride-") as folder:
         warnings.simplefilter("ignore")
         import MDAnalysis
 
-        names = [str(path) for path in files]
+        place = path
+        if path.suffix.lower() in _INDEXED:
+            place = Path(folder) / path.name
+            place.symlink_to(path.resolve())
         try:
-            universe = MDAnalysis.Universe(*([str(topology)] if topology else []), names if topology else names[0])
-        except Exception as error:
+            universe = MDAnalysis.Universe(*([str(topology)] if topology else []), str(place))
+            frames: Any = universe.trajectory
+            count = len(frames)
+        except Exception as error:  # its readers raise whatever their parsing runs into
             hint = "" if topology else "; a trajectory of this kind wants --topology (a file with the atoms)"
-            raise InputError(f"{names[0]}: MDAnalysis cannot read it ({error}){hint}") from error
-        if topology is None and not (hasattr(universe.atoms, "names") or hasattr(universe.atoms, "elements")):
-            raise InputError(f"{names[0]} holds positions alone; give a file with the atoms by --topology")
-        symbols = _symbols(universe, names[0], types)
-        positions, cells, times = [], [], []
-        for step in universe.trajectory:
-            if step.dimensions is None:
-                raise InputError(f"{names[0]}: frame {step.frame} has no cell, so that it cannot be unwrapped")
-            positions.append(np.array(step.positions, dtype=np.float64))
-            cells.append(np.array(step.triclinic_dimensions, dtype=np.float64))
-            times.append(float(step.time))
-        format_name = str(getattr(universe.trajectory, "format", "several files"))
-    known = isinstance(universe.trajectory.format, str) and universe.trajectory.format.upper() in _TIMED
+            said = _words(error).replace(str(place), path.name)
+            raise FormatError(path, f"MDAnalysis cannot read it ({said}){hint}") from error
+        with contextlib.closing(frames):
+            if topology is None and not (hasattr(universe.atoms, "names") or hasattr(universe.atoms, "elements")):
+                raise InputError(f"{path} holds positions alone; give a file with the atoms by --topology")
+            symbols = _symbols(universe, str(path), types)
+            positions, cells, times = [], [], []
+            cut = 0
+            for number in range(count):
+                try:
+                    step = frames[number]
+                    cell = None if step.dimensions is None else np.array(step.triclinic_dimensions, dtype=np.float64)
+                    here, time = np.array(step.positions, dtype=np.float64), float(step.time)
+                except Exception as error:
+                    if number == count - 1 and number > 0:
+                        cut = 1
+                        break
+                    raise FormatError(path, f"MDAnalysis cannot read frame {number} ({_words(error)})") from error
+                if cell is None:
+                    raise InputError(f"{path}: frame {number} has no cell, so that it cannot be unwrapped")
+                positions.append(here)
+                cells.append(cell)
+                times.append(time)
+            format_name = str(frames.format)
     return Raw(
         symbols=symbols,
-        positions_A=np.array(positions),
-        cell_A=np.array(cells),
+        positions_A=np.array(positions).reshape(len(cells), len(symbols), 3),
+        cell_A=np.array(cells).reshape(len(cells), 3, 3),
         origin_A=np.zeros((len(cells), 3)),
-        time_ps=np.array(times) if known and not have_frame_ps else None,
+        time_ps=np.array(times) if format_name.upper() in _TIMED else None,
         unwrapped=False,
-        notes={"format": f"{format_name}, read by MDAnalysis", "files": names, "topology": str(topology or "")},
+        notes={
+            "format": f"{format_name}, read by MDAnalysis",
+            "files": [str(path)],
+            "topology": str(topology or ""),
+            "cut_last_frames_dropped": cut,
+        },
     )
 
 
