@@ -44,22 +44,36 @@ class DumpReader(ReaderBase):  # type: ignore[misc]  # MDAnalysis is untyped
         super().__init__(filename, **kwargs)
         self._dt_given = "dt" in kwargs
         self._ts_kwargs.setdefault("dt", 1.0)
+        self._open()
+        wanted = kwargs.get("n_atoms")
+        if wanted is not None and wanted != self.n_atoms:
+            self.close()
+            raise ValueError(f"{filename} holds {self.n_atoms} atoms, but the topology {wanted}")
+        self._reopen()
+        self._read_next_timestep()
+
+    def _open(self) -> None:
         self._temporary = contextlib.ExitStack()
         try:
             self._plain = self._temporary.enter_context(unpacked([Path(self.filename)]))[0]
             self._scan = _kernels.scan_dump(self._plain)
-            self.n_atoms = int(self._scan["n_atoms"][0])
-            wanted = kwargs.get("n_atoms")
-            if wanted is not None and wanted != self.n_atoms:
-                raise ValueError(f"{filename} holds {self.n_atoms} atoms, but the topology {wanted}")
-            self._in_block = max(1, _BLOCK_BYTES // (24 * self.n_atoms))
-            self._block: dict[str, Any] = {}
-            self._first = 0
-            self._reopen()
-            self._read_next_timestep()
         except BaseException:
             self._temporary.close()
             raise
+        self.n_atoms = int(self._scan["n_atoms"][0])
+        self._in_block = max(1, _BLOCK_BYTES // (24 * self.n_atoms))
+        self._block: dict[str, Any] = {}
+        self._first = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what the file gives again, so that analyses may run in several processes."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_temporary", "_plain", "_scan", "_block")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the file again."""
+        self.__dict__.update(state)
+        self._open()
+        self._read_frame(self.ts.frame)
 
     @property
     def n_frames(self) -> int:

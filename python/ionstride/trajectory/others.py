@@ -120,12 +120,13 @@ def read_mdanalysis(path: Path, topology: Path | None, types: Sequence[str] | No
                 cells.append(cell)
                 times.append(time)
             format_name = str(frames.format)
+            timed = format_name.upper() in _TIMED and len(set(times)) > 1  # all the same: its writer knew none
     return Raw(
         symbols=symbols,
         positions_A=np.array(positions).reshape(len(cells), len(symbols), 3),
         cell_A=np.array(cells).reshape(len(cells), 3, 3),
         origin_A=np.zeros((len(cells), 3)),
-        time_ps=np.array(times) if format_name.upper() in _TIMED else None,
+        time_ps=np.array(times) if timed else None,
         unwrapped=False,
         notes={
             "format": f"{format_name}, read by MDAnalysis",

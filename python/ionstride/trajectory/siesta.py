@@ -59,7 +59,7 @@ def read_siesta(path: Path, timestep_ps: float | None) -> Raw:
                 rows = []
                 for _, row in lines:
                     words = row.split()
-                    if not words:
+                    if not words and row.endswith("\n"):
                         break
                     rows.append(words)
                 else:
@@ -69,12 +69,19 @@ def read_siesta(path: Path, timestep_ps: float | None) -> Raw:
                     frames.append((step, rows, found.group(1).lower(), number))
                     cells.append(None)
             elif found := _CELL.search(line):
-                table = [row.split() for _, (_, row) in zip(range(3), lines, strict=False)]
-                last = _cell(path, table, found.group(1).lower(), number)
+                table = [row for _, (_, row) in zip(range(3), lines, strict=False)]
+                if len(table) < 3 or not table[-1].endswith("\n"):
+                    cut = 1
+                    break
+                last = _cell(path, [row.split() for row in table], found.group(1).lower(), number)
                 for k in range(len(cells) - 1, -1, -1):
                     if cells[k] is not None:
                         break
                     cells[k] = last
+    if len(cells) > 1 and cells[-1] is None and cells[-2] is not None:
+        frames.pop()  # the output ends before this step's cell
+        cells.pop()
+        cut = 1
     if not frames:
         raise FormatError(path, "holds no MD step ('Begin MD step' and 'outcoor: Atomic coordinates'); WriteCoorStep?")
     if last is None:
