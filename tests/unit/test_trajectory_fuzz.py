@@ -1,6 +1,7 @@
 """Spoilt files of every format end in a sentence: never in a traceback, a warning or a crash.
 
-IONSTRIDE_FUZZ=5000 spoils each file 5000 times instead of 100; IONSTRIDE_FUZZ_SEED sets where the seeds start.
+IONSTRIDE_FUZZ=5000 spoils each file 5000 times instead of 100; IONSTRIDE_FUZZ_SEED sets where the seeds start.  Files
+for MDAnalysis, which takes a process for each, are spoilt a fifth as often.
 """
 
 import gzip
@@ -124,8 +125,9 @@ def test_spoilt_files_end_in_a_sentence(tmp_path, name, capfd):
     assert len(good.time_ps) == FRAMES
     shutil.copyfile(target, tmp_path / "whole")
     capfd.readouterr()
+    count = COUNT // 5 if write is mdanalysis else COUNT
     refused = 0
-    for seed in range(SEED, SEED + COUNT):
+    for seed in range(SEED, SEED + count):
         rng = np.random.default_rng(seed)
         target.write_bytes(spoil(rng, whole))
         try:
@@ -140,9 +142,9 @@ def test_spoilt_files_end_in_a_sentence(tmp_path, name, capfd):
         except BaseException as error:
             shutil.copyfile(target, tmp_path / "spoilt")
             raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}") from error
-    assert refused > COUNT // 5
+    assert refused > count // 5
     if COUNT > 100:
         with capfd.disabled():
-            print(f"{name}: {COUNT} spoilt files, {refused} refused, {COUNT - refused} read", flush=True)
+            print(f"{name}: {count} spoilt files, {refused} refused, {count - refused} read", flush=True)
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")

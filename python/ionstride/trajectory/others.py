@@ -1,7 +1,13 @@
 """Trajectories that ASE or MDAnalysis read."""
 
+import atexit
 import contextlib
+import json
+import os
+import subprocess
+import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +17,10 @@ import numpy as np
 
 from ..errors import FormatError, InputError
 from .assemble import Raw
+from .mda_worker import FAILED, words_of
 
-_TIMED = ("XTC", "TRR", "TNG", "NCDF", "NC", "H5MD", "PDB", "GSD")  # formats whose times can be trusted, in ps
-_INDEXED = (".xtc", ".trr")  # MDAnalysis leaves an index beside them
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+_lock = threading.Lock()
+_worker: "list[subprocess.Popen[str]]" = []  # the process in which MDAnalysis reads, once there is one
 
 
 def read_ase_traj(path: Path) -> Raw:
@@ -32,35 +35,38 @@ def read_ase_traj(path: Path) -> Raw:
 
     positions, cells = [], []
     numbers: Any = None
+    symbols: tuple[str, ...] = ()
     cut = 0
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), path.open("rb") as stream:
         warnings.simplefilter("ignore")
         try:
-            frames: Any = Trajectory(str(path))  # type: ignore[no-untyped-call]
+            frames: Any = Trajectory(stream)  # type: ignore[no-untyped-call]  # given a name it may not close it
             count = len(frames)
         except Exception as error:  # ASE raises whatever its parsing runs into
-            raise FormatError(path, f"ASE cannot read it as .traj ({_words(error)})") from error
+            raise FormatError(path, f"ASE cannot read it as .traj ({words_of(error)})") from error
         with contextlib.closing(frames):
             for number in range(count):
                 try:
                     atoms = frames[number]
                     here = np.array(atoms.numbers)
-                    positions.append(np.array(atoms.positions, dtype=np.float64).reshape(len(here), 3))
-                    cells.append(np.array(atoms.cell.array, dtype=np.float64).reshape(3, 3))
-                    symbols = tuple(atoms.get_chemical_symbols())
+                    place = np.array(atoms.positions, dtype=np.float64).reshape(len(here), 3)
+                    cell = np.array(atoms.cell.array, dtype=np.float64).reshape(3, 3)
+                    names = tuple(atoms.get_chemical_symbols())
                 except Exception as error:
                     if number == count - 1 and number > 0:
                         cut = 1
                         break
-                    raise FormatError(path, f"ASE cannot read frame {number} ({_words(error)})") from error
+                    raise FormatError(path, f"ASE cannot read frame {number} ({words_of(error)})") from error
                 if numbers is not None and not np.array_equal(here, numbers):
                     raise FormatError(path, f"frame {number} holds other atoms, or in another order, than frame 0")
-                numbers = here
+                numbers, symbols = here, names
+                positions.append(place)
+                cells.append(cell)
     if not cells:
         raise FormatError(path, "holds no frame")
     return Raw(
         symbols=symbols,
-        positions_A=np.array(positions[: len(cells)]),
+        positions_A=np.array(positions),
         cell_A=np.array(cells),
         origin_A=np.zeros((len(cells), 3)),
         time_ps=None,
@@ -72,8 +78,8 @@ def read_ase_traj(path: Path) -> Raw:
 def read_mdanalysis(path: Path, topology: Path | None, types: Sequence[str] | None) -> Raw:
     """Read whatever MDAnalysis does (DCD, XTC, TRR, NetCDF, H5MD …); a last frame that cannot be read is dropped.
 
-    Times are the file's own for formats that hold them in ps; a DCD's are not trusted, since programs write them
-    in their own units.
+    MDAnalysis runs in a process of its own, since its C readers can crash on corrupt files.  Times are the file's
+    own for formats that hold them in ps; a DCD's are not trusted, since programs write them in their own units.
 
     Raises
     ------
@@ -82,75 +88,77 @@ def read_mdanalysis(path: Path, topology: Path | None, types: Sequence[str] | No
     InputError
         If the topology is wanted, or elements or cells are missing.
     """
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="ionstride-") as folder:
-        warnings.simplefilter("ignore")
-        import MDAnalysis
-
-        place = path
-        if path.suffix.lower() in _INDEXED:
-            place = Path(folder) / path.name
-            place.symlink_to(path.resolve())
-        try:
-            universe = MDAnalysis.Universe(*([str(topology)] if topology else []), str(place))
-            frames: Any = universe.trajectory
-            count = len(frames)
-        except Exception as error:  # its readers raise whatever their parsing runs into
-            hint = "" if topology else "; a trajectory of this kind wants --topology (a file with the atoms)"
-            said = _words(error).replace(str(place), path.name)
-            raise FormatError(path, f"MDAnalysis cannot read it ({said}){hint}") from error
-        with contextlib.closing(frames):
-            if topology is None and not (hasattr(universe.atoms, "names") or hasattr(universe.atoms, "elements")):
-                raise InputError(f"{path} holds positions alone; give a file with the atoms by --topology")
-            symbols = _symbols(universe, str(path), types)
-            positions, cells, times = [], [], []
-            cut = 0
-            for number in range(count):
-                try:
-                    step = frames[number]
-                    cell = None if step.dimensions is None else np.array(step.triclinic_dimensions, dtype=np.float64)
-                    here, time = np.array(step.positions, dtype=np.float64), float(step.time)
-                except Exception as error:
-                    if number == count - 1 and number > 0:
-                        cut = 1
-                        break
-                    raise FormatError(path, f"MDAnalysis cannot read frame {number} ({_words(error)})") from error
-                if cell is None:
-                    raise InputError(f"{path}: frame {number} has no cell, so that it cannot be unwrapped")
-                positions.append(here)
-                cells.append(cell)
-                times.append(time)
-            format_name = str(frames.format)
-            timed = format_name.upper() in _TIMED and len(set(times)) > 1  # all the same: its writer knew none
+    with tempfile.TemporaryDirectory(prefix="ionstride-") as folder:
+        out = Path(folder)
+        job = {
+            "path": str(path.absolute()),
+            "topology": str(topology.absolute()) if topology else None,
+            "types": list(types) if types is not None else None,
+            "out": folder,
+        }
+        code = _ask(json.dumps(job))
+        if code == FAILED and (out / "error.json").is_file():
+            kind, said = json.loads((out / "error.json").read_text())
+            said = said.replace(str(path.absolute()), str(path))
+            raise InputError(said) if kind == "input" else FormatError(path, said)
+        if code != 0:
+            raise FormatError(path, "MDAnalysis crashes on it: the file is corrupt, or no trajectory of this kind")
+        about = json.loads((out / "about.json").read_text())
+        positions_A = np.load(out / "positions.npy").astype(np.float64)
+        cell_A = np.load(out / "cell.npy")
+        time_ps = np.load(out / "time.npy")
     return Raw(
-        symbols=symbols,
-        positions_A=np.array(positions).reshape(len(cells), len(symbols), 3),
-        cell_A=np.array(cells).reshape(len(cells), 3, 3),
-        origin_A=np.zeros((len(cells), 3)),
-        time_ps=np.array(times) if timed else None,
+        symbols=tuple(about["symbols"]),
+        positions_A=positions_A,
+        cell_A=cell_A,
+        origin_A=np.zeros((len(cell_A), 3)),
+        time_ps=time_ps if about["timed"] else None,
         unwrapped=False,
         notes={
-            "format": f"{format_name}, read by MDAnalysis",
+            "format": f"{about['format']}, read by MDAnalysis",
             "files": [str(path)],
             "topology": str(topology or ""),
-            "cut_last_frames_dropped": cut,
+            "cut_last_frames_dropped": about["cut"],
         },
     )
 
 
-def _symbols(universe: Any, name: str, types: Sequence[str] | None) -> tuple[str, ...]:
-    atoms = universe.atoms
-    if types is not None:
+def _ask(job: str) -> int:
+    """Return the exit code of a job done by the worker, which is started if need be."""
+    with _lock:
+        if not _worker or _worker[0].poll() is not None:
+            _stop()
+            _worker.append(
+                subprocess.Popen(
+                    [sys.executable, "-P", "-m", "ionstride.trajectory.mda_worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                    env={**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                )
+            )
+        worker = _worker[0]
+        assert worker.stdin is not None and worker.stdout is not None  # pipes, as asked for above
         try:
-            return tuple(types[int(t) - 1] for t in atoms.types)
-        except (ValueError, IndexError) as error:
-            raise InputError(f"{name}: --types {list(types)} does not fit the atom types of the topology") from error
-    if hasattr(atoms, "elements") and all(atoms.elements):
-        return tuple(str(e) for e in atoms.elements)
-    from MDAnalysis.guesser.tables import masses
+            worker.stdin.write(job + "\n")
+            worker.stdin.flush()
+            return int(worker.stdout.readline())
+        except BaseException as error:
+            # An answer that was not waited for must not be taken for that of the next job.
+            worker.kill()
+            _stop()
+            if isinstance(error, (OSError, ValueError)):
+                return -1
+            raise
 
-    for attribute in ("names", "types"):
-        if hasattr(atoms, attribute):
-            guessed = tuple("".join(c for c in str(n) if c.isalpha()).capitalize() for n in getattr(atoms, attribute))
-            if all(g in masses for g in guessed):
-                return guessed
-    raise InputError(f"{name}: the topology names no elements; give them in type order with --types")
+
+@atexit.register
+def _stop() -> None:
+    while _worker:
+        worker = _worker.pop()
+        for stream in (worker.stdin, worker.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        worker.wait()
