@@ -183,6 +183,7 @@ def siesta(file, r, *, cells=None, unit="Ang", first=1):
         place = {"Ang": frame, "Bohr": frame / 0.529177210903, "fractional": frame @ np.linalg.inv(cell)}[unit]
         for i, (k, label) in enumerate(((1, "Li"), (1, "Li"), (2, "P_a"), (3, "S"))):
             out += [row(place[i], "{:14.8f}") + f"   {k}       {i + 1}  {label}"]
+        out += ["k-point displ. along   1 input, could be:     0.00    0.50"] if t % 2 else []
         out += ["", "superc: Internal auxiliary supercell:     2 x     2 x     2  =       8", ""]
         out += ["outcell: Unit cell vectors (Ang):", *(row(v, "{:14.6f}") for v in cell), ""]
         out += ["outcell: Cell volume (Ang**3)        :   720.0", "siesta: E_KS(eV) =  -1.0", ""]

@@ -46,7 +46,9 @@ def read_siesta(path: Path, timestep_ps: float | None) -> Raw:
     cut = 0
     with open_text(path) as stream:
         lines = enumerate(stream, start=1)
-        for number, line in lines:
+        ahead: list[tuple[int, str]] = []  # the line that ended a list, which may begin another
+        while (item := ahead.pop() if ahead else next(lines, None)) is not None:
+            number, line = item
             if "MD" not in line and "out" not in line and "Species" not in line:
                 continue
             if found := _STEP.search(line):
@@ -57,9 +59,10 @@ def read_siesta(path: Path, timestep_ps: float | None) -> Raw:
                 step_ps = _length(path, found.group(1), found.group(2), number)
             elif found := _COORDINATES.search(line):
                 rows = []
-                for _, row in lines:
+                for at, row in lines:
                     words = row.split()
-                    if not words and row.endswith("\n"):
+                    if row.endswith("\n") and not _is_atom(words):
+                        ahead.append((at, row))
                         break
                     rows.append(words)
                 else:
@@ -114,6 +117,11 @@ def read_siesta(path: Path, timestep_ps: float | None) -> Raw:
     )
 
 
+def _is_atom(words: list[str]) -> bool:
+    """Tell whether a line is x y z, species, number and label; before or after the number the label stands."""
+    return len(words) > 4 and words[3].isdecimal() and any(word.isdecimal() for word in words[4:6])
+
+
 def _length(path: Path, value: str, unit: str, line: int) -> float:
     try:
         return float(value.lower().replace("d", "e")) * _UNIT_PS[unit.lower()]
@@ -136,7 +144,7 @@ def _atoms(
 
     try:
         place: Array = np.array([row[:3] for row in rows], dtype=np.float64).reshape(len(rows), 3)
-        species = [(int(row[3]), row[-1]) for row in rows]
+        species = [(int(row[3]), next((w for w in row[4:6] if not w.isdecimal()), "")) for row in rows]
     except (ValueError, IndexError) as error:
         raise FormatError(path, "an atom wants three numbers, its species and its label", line) from error
     names = []
