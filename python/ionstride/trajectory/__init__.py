@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ..checks import check_choice, check_mobile
 from ..errors import InputError
 from ..records import Trajectory
@@ -114,26 +116,28 @@ def read_trajectory(
             notes={**raw.notes, "files": [str(path) for path in paths]},
             seams=tuple((frame, given[before], given[after]) for frame, before, after in raw.seams),
         )
-        check_frames(raw, paths[0])
+        with np.errstate(all="ignore"):
+            check_frames(raw, paths[0])
     else:
         if kind == "npz" and len(paths) > 1:
             raise InputError("several .npz are several runs: read them one by one and give them as replicas")
         place = Path(topology) if topology else None
         if place is not None and not place.is_file():
             raise InputError(f"topology file '{place}' is not there")
-        raws = [
-            _read_one(
-                path,
-                kind,
-                topology=place,
-                types=types,
-                timestep_ps=timestep_ps,
-                temperature_K=temperature_K,
-                mobile=mobile,
-            )
-            for path in paths
-        ]
-        raw = join([check_frames(part, path) for part, path in zip(raws, paths, strict=True)])
+        parts = []
+        for path in paths:
+            with np.errstate(all="ignore"):  # what is not finite is refused by name
+                part = _read_one(
+                    path,
+                    kind,
+                    topology=place,
+                    types=types,
+                    timestep_ps=timestep_ps,
+                    temperature_K=temperature_K,
+                    mobile=mobile,
+                )
+                parts.append(check_frames(part, path))
+        raw = join(parts)
         if frame_ps is not None:
             raw = replace(raw, time_ps=None, notes={**raw.notes, "time": ""})
     if mobile is not None:
