@@ -179,6 +179,15 @@ def test_image_flags_set_anew_at_a_restart(tmp_path):
     assert moved(run.positions_A) == pytest.approx(moved(r), abs=1e-8)
 
 
+def test_superseded_part_is_named(tmp_path):
+    """Fault: of two runs that both count their steps from zero the first is lost without a word."""
+    r = paths(40)
+    files = [dump(tmp_path / "a.dump", r[:20]), dump(tmp_path / "b.dump", r[20:])]
+    run = read_trajectory(files, **TIMED)
+    assert len(run.time_ps) == 20
+    assert run.source["superseded_files"] == [str(files[0])]
+
+
 def test_parts_with_clocks_of_their_own(tmp_path):
     """Fault: a second part whose clock starts at zero refused, or its frames put over the first part's."""
     r = paths(40)

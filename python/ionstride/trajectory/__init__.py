@@ -113,7 +113,11 @@ def read_trajectory(
         given = {str(place): str(path) for place, path in zip(plain, paths, strict=True)}
         raw = replace(
             raw,
-            notes={**raw.notes, "files": [str(path) for path in paths]},
+            notes={
+                **raw.notes,
+                "files": [str(path) for path in paths],
+                "superseded_files": [given[name] for name in raw.notes["superseded_files"]],
+            },
             seams=tuple((frame, given[before], given[after]) for frame, before, after in raw.seams),
         )
         with np.errstate(all="ignore"):

@@ -81,6 +81,7 @@ def read_dumps(
             "format": "LAMMPS text dump",
             "files": [str(path) for path in files],
             "columns": str(parts[0]["kind"]),
+            "superseded_files": [str(path) for path, frames in zip(files, kept, strict=True) if len(frames) == 0],
             "cut_last_frames_dropped": sum(0 if scan["complete"] else 1 for scan in scans),
             "repeated_frames_dropped": sum(int(scan["repeats"]) for scan in scans)
             + sum(len(scan["step"]) - len(k) for scan, k in zip(scans, kept, strict=True)),
