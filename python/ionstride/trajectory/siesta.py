@@ -94,7 +94,7 @@ def read_siesta(path: Path, timestep_ps: float | None) -> Raw:
     positions = []
     for (_, rows, unit, number), cell in zip(frames, cell_A, strict=True):
         names, place = _atoms(path, rows, unit=unit, cell_A=cell, numbers=numbers, line=number)
-        if symbols and names != symbols:
+        if positions and names != symbols:
             raise FormatError(path, "the atoms change within the output", number)
         symbols = names
         positions.append(place)
