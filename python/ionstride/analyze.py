@@ -152,7 +152,7 @@ def _choose_way(
     """Return the estimate in words, and whether the runs are to be streamed."""
     if memory_GB is not None and not memory_GB > 0.0:
         raise InputError(f"--memory-GB {memory_GB:g}, wanted above zero")
-    part = {name: reading[name] for name in ("topology", "start", "stop", "stride")}
+    part = {name: reading[name] for name in ("start", "stop", "stride")}
     estimates = [trajectory.estimate_memory(parts, **part) for parts in runs]
     needed = sum(e.needed_bytes for e in estimates)
     free = estimates[0].available_bytes

@@ -76,7 +76,9 @@ def test_lips_msd_from_uneven_times():
 
 def test_lzp_ions_alone():
     """Fault: ions without framework refused, or their own mean removed as drift."""
-    runs = [read_trajectory([data(f"lzp_md_1773K/train_{k}.npz")], temperature_K=1773.0) for k in (1, 2, 3)]
+    runs = [
+        read_trajectory([data(f"lzp_md_1773K/train_{k}.npz")], temperature_K=1773.0, mobile="Li") for k in (1, 2, 3)
+    ]
     moved = displacements(runs, "Li")
     assert moved.drift == "none" and moved.n_runs == 3
     fit = fit_diffusivity(moved)

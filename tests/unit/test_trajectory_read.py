@@ -205,15 +205,18 @@ def test_npz_of_ions_alone(tmp_path):
     r = paths(30).transpose(1, 0, 2).astype(np.float32)
     file = tmp_path / "ions.npz"
     np.savez(file, r_A=r, dt_ps=0.004, temperature_K=900.0, volume_A3=1000.0)
-    run = read_trajectory([file], temperature_K=900.0, stride=2)
+    run = read_trajectory([file], temperature_K=900.0, stride=2, mobile="Na")
+    assert set(run.symbols) == {"Na"}
     assert run.positions_A == pytest.approx(r.transpose(1, 0, 2)[::2])
     assert run.time_ps[1] == pytest.approx(0.008)
     assert run.volume_A3 == pytest.approx(1000.0)
+    with pytest.raises(InputError, match="--mobile"):
+        read_trajectory([file], temperature_K=900.0)
     with pytest.raises(InputError, match="900 K"):
         read_trajectory([file], temperature_K=300.0)
     np.savez(file, r_A=r, dt_ps=0.004)
     with pytest.raises(FormatError, match="volume_A3"):
-        read_trajectory([file], temperature_K=300.0)
+        read_trajectory([file], temperature_K=300.0, mobile="Li")
 
 
 def test_mdanalysis_formats(tmp_path):

@@ -97,6 +97,7 @@ def plan_dumps(
         notes={
             "format": "LAMMPS text dump",
             "files": [str(path) for path in files],
+            "superseded_files": [str(path) for path, frames in zip(files, kept, strict=True) if len(frames) == 0],
             "cut_last_frames_dropped": sum(0 if scan["complete"] else 1 for scan in scans),
             "repeated_frames_dropped": sum(int(scan["repeats"]) for scan in scans)
             + sum(len(scan["step"]) - len(k) for scan, k in zip(scans, kept, strict=True)),
@@ -140,6 +141,11 @@ def read_dumps(
     parts = [piece.read(0, len(piece.frames)) for piece in plan.pieces]
     for part in parts[1:]:
         check_same_atoms(files, part, parts[0])
+    ends = np.cumsum([len(piece.frames) for piece in plan.pieces])
+    seams = tuple(
+        (int(at), str(before.path), str(after.path))
+        for at, before, after in zip(ends, plan.pieces, plan.pieces[1:], strict=False)
+    )
     return Raw(
         symbols=elements_of(files[0], parts[0], types),
         positions_A=np.concatenate([p["positions_A"] for p in parts]),
@@ -147,6 +153,7 @@ def read_dumps(
         origin_A=np.concatenate([p["origin_A"] for p in parts]),
         time_ps=time_ps,
         unwrapped=plan.unwrapped,
+        seams=seams,
         selection=plan.selection,
         notes={**plan.notes, "columns": str(parts[0]["kind"])},
     )

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FormatError, InputError
-from .recorded import open_universe
-from .stream import kind_of
+from .compressed import PACKED
+from .kinds import kind_of
 
 _COPIES = 4  # of all positions, at most, alive at once where a run is read whole and unwrapped
 _USABLE = 0.8  # part of the free memory that may be used
+_BINARY = {".xtc": 8.0, ".dcd": 2.0, ".trr": 2.0, ".nc": 2.0, ".h5md": 2.0}  # float64 by what a coordinate takes there
 _PACKED = 5.0  # bytes of text per byte of a packed file, about; a number of text takes more bytes than a float64
 
 
@@ -49,7 +50,6 @@ class MemoryEstimate:
 def estimate_memory(
     files: Sequence[Path | str],
     *,
-    topology: Path | str | None = None,
     start: int | None = None,
     stop: int | None = None,
     stride: int = 1,
@@ -59,40 +59,35 @@ def estimate_memory(
     Parameters
     ----------
     files : the parts of one run.
-    topology : file with the atoms, for formats that hold positions alone.
     start, stop, stride : frames of the joined run.  A stride saves nothing in the estimate: where positions are
         wrapped, all frames are needed to unwrap them.
 
     Raises
     ------
     InputError
-        If a file is missing or cannot be opened.
+        If a file is missing.
     FormatError
         If a dump does not begin with a whole frame.
     """
     paths = [Path(file) for file in files]
     if not paths:
         raise InputError("no trajectory file was given")
-    for path in paths:
-        if not path.is_file():
-            raise InputError(f"trajectory file '{path}' is not there")
+    kind = kind_of(paths[0])
+    for path in paths[1:]:
+        kind_of(path)
     if stride < 1:
         raise InputError(f"stride = {stride}, wanted 1 or more")
-    kind = kind_of(paths[0])
+    if any(path.suffix.lower() in PACKED for path in paths):
+        kind = "packed"
     n_atoms: int | None = None
     n_frames: int | None = None
     if kind == "LAMMPS dump":
         n_atoms, frame_bytes = _first_frame(paths[0])
         n_frames = sum(max(1, round(path.stat().st_size / frame_bytes)) for path in paths)
-    elif kind == "other":
-        universe = open_universe(paths, Path(topology) if topology else None)
-        n_atoms, n_frames = len(universe.atoms), len(universe.trajectory)
     if n_atoms is not None and n_frames is not None:
-        # Of dumps the frames from start to stop are read, with MDAnalysis all of the file.
-        used = len(range(*slice(start, stop).indices(n_frames))) if kind == "LAMMPS dump" else n_frames
+        used = len(range(*slice(start, stop).indices(n_frames)))
         positions = used * n_atoms * 24
-        about = "about " if kind == "LAMMPS dump" else ""
-        what = f"{about}{n_atoms} atoms x {used} frames, {_size(positions)} of positions"
+        what = f"about {n_atoms} atoms x {used} frames, {_size(positions)} of positions"
     else:
         positions = sum(_uncompressed(path) for path in paths)
         what = f"at most about {_size(positions)} of positions"
@@ -170,8 +165,12 @@ def _uncompressed(path: Path) -> int:
                 return max((2 if "r_A" in x.filename else 1) * x.file_size for x in archive.infolist())
         except (zipfile.BadZipFile, ValueError):
             pass  # what is wrong with it, the reader says
+    if path.is_dir():
+        return sum(item.stat().st_size for item in path.rglob("*.npy"))
     size = path.stat().st_size
-    return int(size * (_PACKED if path.suffix in (".gz", ".zst", ".bz2") else 1.0))
+    if path.suffix.lower() in _BINARY:
+        return int(size * _BINARY[path.suffix.lower()])
+    return int(size * (_PACKED if path.suffix.lower() in PACKED else 1.0))
 
 
 def _size(count: int) -> str:

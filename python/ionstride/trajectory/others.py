@@ -1,5 +1,13 @@
-"""Trajectories that ASE, NumPy or MDAnalysis read."""
+"""Trajectories that ASE or MDAnalysis read."""
 
+import atexit
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,158 +17,148 @@ import numpy as np
 
 from ..errors import FormatError, InputError
 from .assemble import Raw
+from .mda_worker import FAILED, words_of
 
-_TIMED = ("XTC", "TRR", "TNG", "NCDF", "NC", "H5MD", "PDB", "GSD")  # formats whose times can be trusted, in ps
-
-
-def read_ase(files: Sequence[Path]) -> Raw:
-    """Read extxyz, .traj and what else ASE takes frame by frame.
-
-    Raises
-    ------
-    FormatError
-        If ASE cannot read a file.
-    InputError
-        If atoms change or a frame has no cell.
-    """
-    import ase.io
-
-    frames: list[Any] = []
-    for path in files:
-        try:
-            frames += ase.io.read(path, index=":")
-        except Exception as error:
-            raise FormatError(path, f"ASE cannot read it ({error})") from error
-    symbols = tuple(frames[0].get_chemical_symbols())
-    for number, atoms in enumerate(frames):
-        if tuple(atoms.get_chemical_symbols()) != symbols:
-            raise InputError(f"{files[0]}: frame {number} holds other atoms, or in another order, than frame 0")
-    cell_A = np.array([atoms.cell.array for atoms in frames])
-    if not (np.abs(np.linalg.det(cell_A)) > 0.0).all():
-        raise InputError(f'{files[0]}: a frame has no cell; an extxyz needs Lattice="…" in its comment line')
-    return Raw(
-        symbols=symbols,
-        positions_A=np.array([atoms.positions for atoms in frames]),
-        cell_A=cell_A,
-        origin_A=np.zeros((len(frames), 3)),
-        time_ps=None,
-        unwrapped=False,
-        notes={"format": "read by ASE", "files": [str(path) for path in files]},
-    )
+_lock = threading.Lock()
+_worker: "list[subprocess.Popen[str]]" = []  # the process in which MDAnalysis reads, once there is one
 
 
-def read_npz(path: Path, temperature_K: float) -> Raw:
-    """Read unwrapped ions alone: r_A (ions, frames, 3), dt_ps, temperature_K, volume_A3 or cell_A, symbols.
+def read_ase_traj(path: Path) -> Raw:
+    """Read an ASE .traj; a cut last frame is dropped.
 
     Raises
     ------
     FormatError
-        If an array is missing or of the wrong shape.
-    InputError
-        If the file is of another temperature.
+        If ASE cannot read the file, or atoms change in it.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            data = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError) as error:
-        raise FormatError(path, f"no readable .npz of plain arrays ({error})") from error
-    for name in ("r_A", "dt_ps"):
-        if name not in data:
-            raise FormatError(path, f"holds no array '{name}'; it has {', '.join(sorted(data)) or 'none'}")
-    r_A = np.asarray(data["r_A"], dtype=np.float64)
-    if r_A.ndim != 3 or r_A.shape[-1] != 3:
-        raise FormatError(path, f"r_A has shape {r_A.shape}, wanted (ions, frames, 3)")
-    own = float(data.get("temperature_K", temperature_K))
-    if abs(own - temperature_K) > 0.5:
-        raise InputError(f"{path} is of {own:g} K, but {temperature_K:g} K was asked for")
-    if "cell_A" in data:
-        cell = np.asarray(data["cell_A"], dtype=np.float64).reshape(3, 3)
-        cell_note = "cell_A"
-    elif "volume_A3" in data:
-        cell = np.eye(3) * float(data["volume_A3"]) ** (1.0 / 3.0)
-        cell_note = "cube of volume_A3"
-    else:
-        raise FormatError(path, "holds neither 'cell_A' nor 'volume_A3'; a conductivity needs the volume")
-    frames = r_A.shape[1]
-    named = "symbols" in data
-    symbols = tuple(str(s) for s in data["symbols"]) if named else ("Li",) * len(r_A)
-    return Raw(
-        symbols=symbols,
-        positions_A=np.ascontiguousarray(r_A.transpose(1, 0, 2)),
-        cell_A=np.broadcast_to(cell, (frames, 3, 3)),
-        origin_A=np.zeros((frames, 3)),
-        time_ps=np.arange(frames, dtype=np.float64) * float(data["dt_ps"]),
-        unwrapped=True,
-        notes={
-            "format": "IonStride npz",
-            "files": [str(path)],
-            "cell": cell_note,
-            "elements": "as given" if named else "not given: taken as Li",
-            "ions_alone": len(set(symbols)) == 1,
-        },
-    )
+    from ase.io.trajectory import Trajectory
 
-
-def read_mdanalysis(
-    files: Sequence[Path], topology: Path | None, types: Sequence[str] | None, have_frame_ps: bool
-) -> Raw:
-    """Read whatever MDAnalysis does (DCD, XTC, TRR, NetCDF, H5MD …).
-
-    Times are the file's own for formats that hold them in ps; a DCD's are not trusted, since programs write them
-    in their own units.
-
-    Raises
-    ------
-    InputError
-        If MDAnalysis cannot read the files, the topology is wanted, or elements or cells are missing.
-    """
-    with warnings.catch_warnings():
+    positions, cells = [], []
+    numbers: Any = None
+    symbols: tuple[str, ...] = ()
+    cut = 0
+    with warnings.catch_warnings(), path.open("rb") as stream:
         warnings.simplefilter("ignore")
-        import MDAnalysis
-
-        names = [str(path) for path in files]
         try:
-            universe = MDAnalysis.Universe(*([str(topology)] if topology else []), names if topology else names[0])
-        except Exception as error:
-            hint = "" if topology else "; a trajectory of this kind wants --topology (a file with the atoms)"
-            raise InputError(f"{names[0]}: MDAnalysis cannot read it ({error}){hint}") from error
-        if topology is None and not (hasattr(universe.atoms, "names") or hasattr(universe.atoms, "elements")):
-            raise InputError(f"{names[0]} holds positions alone; give a file with the atoms by --topology")
-        symbols = _symbols(universe, names[0], types)
-        positions, cells, times = [], [], []
-        for step in universe.trajectory:
-            if step.dimensions is None:
-                raise InputError(f"{names[0]}: frame {step.frame} has no cell, so that it cannot be unwrapped")
-            positions.append(np.array(step.positions, dtype=np.float64))
-            cells.append(np.array(step.triclinic_dimensions, dtype=np.float64))
-            times.append(float(step.time))
-        format_name = str(getattr(universe.trajectory, "format", "several files"))
-    known = isinstance(universe.trajectory.format, str) and universe.trajectory.format.upper() in _TIMED
+            frames: Any = Trajectory(stream)  # type: ignore[no-untyped-call]  # given a name it may not close it
+            count = len(frames)
+        except Exception as error:  # ASE raises whatever its parsing runs into
+            raise FormatError(path, f"ASE cannot read it as .traj ({words_of(error)})") from error
+        with contextlib.closing(frames):
+            for number in range(count):
+                try:
+                    atoms = frames[number]
+                    here = np.array(atoms.numbers)
+                    place = np.array(atoms.positions, dtype=np.float64).reshape(len(here), 3)
+                    cell = np.array(atoms.cell.array, dtype=np.float64).reshape(3, 3)
+                    names = tuple(atoms.get_chemical_symbols())
+                except Exception as error:
+                    if number == count - 1 and number > 0:
+                        cut = 1
+                        break
+                    raise FormatError(path, f"ASE cannot read frame {number} ({words_of(error)})") from error
+                if numbers is not None and not np.array_equal(here, numbers):
+                    raise FormatError(path, f"frame {number} holds other atoms, or in another order, than frame 0")
+                numbers, symbols = here, names
+                positions.append(place)
+                cells.append(cell)
+    if not cells:
+        raise FormatError(path, "holds no frame")
     return Raw(
         symbols=symbols,
         positions_A=np.array(positions),
         cell_A=np.array(cells),
         origin_A=np.zeros((len(cells), 3)),
-        time_ps=np.array(times) if known and not have_frame_ps else None,
+        time_ps=None,
         unwrapped=False,
-        notes={"format": f"{format_name}, read by MDAnalysis", "files": names, "topology": str(topology or "")},
+        notes={"format": "ASE .traj", "files": [str(path)], "cut_last_frames_dropped": cut},
     )
 
 
-def _symbols(universe: Any, name: str, types: Sequence[str] | None) -> tuple[str, ...]:
-    atoms = universe.atoms
-    if types is not None:
-        try:
-            return tuple(types[int(t) - 1] for t in atoms.types)
-        except (ValueError, IndexError) as error:
-            raise InputError(f"{name}: --types {list(types)} does not fit the atom types of the topology") from error
-    if hasattr(atoms, "elements") and all(atoms.elements):
-        return tuple(str(e) for e in atoms.elements)
-    from MDAnalysis.guesser.tables import masses
+def read_mdanalysis(path: Path, topology: Path | None, types: Sequence[str] | None) -> Raw:
+    """Read whatever MDAnalysis does (DCD, XTC, TRR, NetCDF, H5MD …); a last frame that cannot be read is dropped.
 
-    for attribute in ("names", "types"):
-        if hasattr(atoms, attribute):
-            guessed = tuple("".join(c for c in str(n) if c.isalpha()).capitalize() for n in getattr(atoms, attribute))
-            if all(g in masses for g in guessed):
-                return guessed
-    raise InputError(f"{name}: the topology names no elements; give them in type order with --types")
+    MDAnalysis runs in a process of its own, since its C readers can crash on corrupt files.  Times are the file's
+    own for formats that hold them in ps; a DCD's are not trusted, since programs write them in their own units.
+
+    Raises
+    ------
+    FormatError
+        If MDAnalysis cannot read the file.
+    InputError
+        If the topology is wanted, or elements or cells are missing.
+    """
+    with tempfile.TemporaryDirectory(prefix="ionstride-") as folder:
+        out = Path(folder)
+        job = {
+            "path": str(path.absolute()),
+            "topology": str(topology.absolute()) if topology else None,
+            "types": list(types) if types is not None else None,
+            "out": folder,
+        }
+        code = _ask(json.dumps(job))
+        if code == FAILED and (out / "error.json").is_file():
+            kind, said = json.loads((out / "error.json").read_text())
+            said = said.replace(str(path.absolute()), str(path))
+            raise InputError(said) if kind == "input" else FormatError(path, said)
+        if code != 0:
+            raise FormatError(path, "MDAnalysis crashes on it: the file is corrupt, or no trajectory of this kind")
+        about = json.loads((out / "about.json").read_text())
+        positions_A = np.load(out / "positions.npy").astype(np.float64)
+        cell_A = np.load(out / "cell.npy")
+        time_ps = np.load(out / "time.npy")
+    return Raw(
+        symbols=tuple(about["symbols"]),
+        positions_A=positions_A,
+        cell_A=cell_A,
+        origin_A=np.zeros((len(cell_A), 3)),
+        time_ps=time_ps if about["timed"] else None,
+        unwrapped=False,
+        notes={
+            "format": f"{about['format']}, read by MDAnalysis",
+            "files": [str(path)],
+            "topology": str(topology or ""),
+            "cut_last_frames_dropped": about["cut"],
+        },
+    )
+
+
+def _ask(job: str) -> int:
+    """Return the exit code of a job done by the worker, which is started if need be."""
+    with _lock:
+        if not _worker or _worker[0].poll() is not None:
+            _stop()
+            _worker.append(
+                subprocess.Popen(
+                    [sys.executable, "-P", "-m", "ionstride.trajectory.mda_worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                    env={**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                )
+            )
+        worker = _worker[0]
+        assert worker.stdin is not None and worker.stdout is not None  # pipes, as asked for above
+        try:
+            worker.stdin.write(job + "\n")
+            worker.stdin.flush()
+            return int(worker.stdout.readline())
+        except BaseException as error:
+            # An answer that was not waited for must not be taken for that of the next job.
+            worker.kill()
+            _stop()
+            if isinstance(error, (OSError, ValueError)):
+                return -1
+            raise
+
+
+@atexit.register
+def _stop() -> None:
+    while _worker:
+        worker = _worker.pop()
+        for stream in (worker.stdin, worker.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        worker.wait()

@@ -13,6 +13,7 @@ from ..checks import Array
 from ..errors import InputError
 from .assemble import even_times, frame_range
 from .lammps import DumpPiece, check_same_atoms, elements_of, plan_dumps, times_of
+from .mda_worker import TIMED, SaidError, symbols_of
 
 _CONSTANT = 1e-9  # relative change of a cell that counts as none, as in `assemble`
 _EVEN = 1e-6  # of a step
@@ -112,17 +113,18 @@ def recorded_universe(
     stop: int | None,
     stride: int,
 ) -> Recorded:
-    """Look at what MDAnalysis reads; arguments as in `others.read_mdanalysis`.
+    """Look at what MDAnalysis reads; arguments as in `stream.open_stream`.
 
     Raises
     ------
     InputError
         If MDAnalysis cannot read the files, elements, cells or times are missing, or times are uneven.
     """
-    from .others import _TIMED, _symbols
-
     universe = open_universe(files, topology)
-    symbols = quietly(lambda: _symbols(universe, str(files[0]), types))
+    try:
+        symbols = quietly(lambda: symbols_of(universe, str(topology or files[0]), types))
+    except SaidError as error:
+        raise InputError(error.args[1]) from error
     trajectory = universe.trajectory
     chosen = frame_range(len(trajectory), start, stop, stride)
     part = slice(chosen.start, chosen.stop, chosen.step)
@@ -137,7 +139,7 @@ def recorded_universe(
 
     cells, times = quietly(headers)
     formats = [str(reader.format).upper() for reader in getattr(trajectory, "readers", [trajectory])]
-    if set(formats) <= set(_TIMED) and frame_ps is None:
+    if set(formats) <= set(TIMED) and frame_ps is None:
         own = times[part]
         check_even(own, _FLOAT32)
         time_ps = np.linspace(own[0], own[-1], len(own))  # the file's are rounded to seven digits

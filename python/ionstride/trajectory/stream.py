@@ -11,6 +11,8 @@ from ..checks import Array, check_choice
 from ..errors import InputError, PhysicsError
 from ..records import FrameStream
 from .assemble import COARSEST_STEP
+from .compressed import PACKED
+from .kinds import kind_of
 from .recorded import Chunk, Recorded, recorded_dumps, recorded_universe
 
 STREAMED_UNWRAP = ("auto", "minimum-image", "given")
@@ -70,9 +72,9 @@ def open_stream(
     paths = [Path(file) for file in files]
     if not paths:
         raise InputError("no trajectory file was given")
-    for path in paths:
-        if not path.is_file():
-            raise InputError(f"trajectory file '{path}' is not there")
+    packed = next((path for path in paths if path.suffix.lower() in PACKED), None)
+    if packed is not None:
+        raise InputError(f"{packed}: a packed file is not read in chunks; unpack it first")
     kinds = {kind_of(path) for path in paths}
     if len(kinds) > 1:
         raise InputError(f"the files are of several kinds ({', '.join(sorted(kinds))}); give parts of one run")
@@ -119,13 +121,6 @@ def open_stream(
         chunk_frames=chunk_frames,
         source=source,
     )
-
-
-def kind_of(path: Path) -> str:
-    """Return the kind of a trajectory file, as `read_trajectory` sees it."""
-    from . import _kind
-
-    return _kind(path)
 
 
 def _scheme(recorded: Recorded, unwrap: str) -> tuple[str, str]:

@@ -1,76 +1,32 @@
-"""VASP XDATCAR, plain or gzipped, several parts of one run joined."""
+"""VASP's XDATCAR."""
 
-import gzip
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..checks import Array
-from ..errors import FormatError, InputError
-from .assemble import Raw
+from ..errors import FormatError
+from .assemble import Raw, looks_cut
+from .compressed import open_text
 
 _HEADER = 7  # comment, scale, three vectors, names, counts
 
 
-def read_xdatcars(files: Sequence[Path]) -> Raw:
-    """Read XDATCARs in the order of the run.
-
-    A first frame that repeats the last of the part before is dropped, and so is a cut last frame.
+def read_xdatcar(path: Path) -> Raw:
+    """Read one XDATCAR; a cut last frame is dropped.
 
     Parameters
     ----------
-    files : XDATCAR or XDATCAR.gz.
+    path : XDATCAR, packed or not.
 
     Raises
     ------
     FormatError
-        If a file is no XDATCAR.
-    InputError
-        If the parts hold different atoms.
+        If the file is no XDATCAR.
     """
-    fractional: list[Array] = []
-    cells: list[Array] = []
-    symbols: tuple[str, ...] = ()
-    cut = repeated = 0
-    for path in files:
-        names, positions, cell, dropped = _read_one(path)
-        cut += dropped
-        if symbols and names != symbols:
-            raise InputError(f"{path} holds other atoms than {files[0]}; give the parts of one run")
-        symbols = names
-        if fractional:
-            change = positions[0] - fractional[-1][-1]
-            if np.abs(change - np.rint(change)).max() < 1e-7 and len(positions) > 1:
-                positions, cell = positions[1:], cell[1:]
-                repeated += 1
-        fractional.append(positions)
-        cells.append(cell)
-    cell_A = np.concatenate(cells)
-    return Raw(
-        symbols=symbols,
-        positions_A=np.concatenate(fractional) @ cell_A,
-        cell_A=cell_A,
-        origin_A=np.zeros((len(cell_A), 3)),
-        time_ps=None,
-        unwrapped=False,
-        notes={
-            "format": "VASP XDATCAR",
-            "files": [str(path) for path in files],
-            "cut_last_frames_dropped": cut,
-            "repeated_frames_dropped": repeated,
-        },
-    )
-
-
-def _read_one(path: Path) -> tuple[tuple[str, ...], Array, Array, int]:
-    """Return symbols, fractional positions (T, N, 3), cells (T, 3, 3) and the number of cut frames."""
-    try:
-        text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    lines = text.splitlines()
+    with open_text(path) as stream:
+        lines = stream.read().split("\n")
     names, cell = _header(path, lines, 0)
     n = len(names)
     frames: list[Any] = []
@@ -92,8 +48,10 @@ def _read_one(path: Path) -> tuple[tuple[str, ...], Array, Array, int]:
                 raise FormatError(path, "the atoms change within the file", at + 1)
             at += _HEADER
             continue
-        block = " ".join(lines[at + 1 : at + 1 + n]).split()
-        if at + 1 + n > len(lines) or len(block) != 3 * n:
+        rows = lines[at + 1 : at + 1 + n]
+        block = " ".join(rows).split()
+        ends = at + 1 + n == len(lines) and len(rows) > 0  # no line end after the last number
+        if at + 1 + n > len(lines) or len(block) != 3 * n or (ends and looks_cut(rows)):
             if at + 1 + n < len(lines):
                 raise FormatError(path, f"frame {len(frames) + 1} does not hold {n} lines of three numbers", at + 1)
             cut = 1
@@ -107,7 +65,16 @@ def _read_one(path: Path) -> tuple[tuple[str, ...], Array, Array, int]:
         at += 1 + n
     if not frames:
         raise FormatError(path, "holds no whole frame")
-    return names, np.array(frames), np.array(cells), cut
+    cell_A = np.array(cells)
+    return Raw(
+        symbols=names,
+        positions_A=np.array(frames) @ cell_A,
+        cell_A=cell_A,
+        origin_A=np.zeros((len(cell_A), 3)),
+        time_ps=None,
+        unwrapped=False,
+        notes={"format": "VASP XDATCAR", "files": [str(path)], "cut_last_frames_dropped": cut},
+    )
 
 
 def _header(path: Path, lines: list[str], at: int) -> tuple[tuple[str, ...], Array]:
@@ -122,8 +89,15 @@ def _header(path: Path, lines: list[str], at: int) -> tuple[tuple[str, ...], Arr
         ) from error
     if cell.shape != (3, 3) or len(names) != len(counts) or not counts:
         raise FormatError(path, f"{len(names)} elements and {len(counts)} counts", at + 6)
+    if min(counts) < 1 or sum(counts) > len(lines):
+        raise FormatError(path, f"counts of atoms {counts} do not fit a file of {len(lines)} lines", at + 7)
+    if not np.isfinite([scale, *cell.ravel()]).all() or scale == 0.0 or np.abs([scale, *cell.ravel()]).max() > 1e8:
+        raise FormatError(path, "scale and cell vectors want finite numbers, and a scale that is not zero", at + 2)
+    volume = abs(np.linalg.det(cell))
+    if not volume > 0.0:
+        raise FormatError(path, "the cell vectors span no volume", at + 3)
     # A negative scale is the volume.
-    factor = scale if scale > 0 else float((-scale / abs(np.linalg.det(cell))) ** (1.0 / 3.0))
+    factor = scale if scale > 0 else float((-scale / volume) ** (1.0 / 3.0))
     return tuple(name.split("_")[0].split("/")[0] for name, k in zip(names, counts, strict=True) for _ in range(k)), (
         cell * factor
     )
