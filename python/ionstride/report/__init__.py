@@ -1,7 +1,9 @@
 """The report: results as JSON, as one self-contained page, as figures and as a table for the terminal."""
 
+from .analysis_page import write_analysis_page, write_arrhenius_page
+from .arrhenius_figures import arrhenius_figure
 from .canvas import save, to_svg
-from .figures import arrhenius_figure, learning_curve_figure, msd_figure, parity_figure
+from .figures import learning_curve_figure, msd_figure, parity_figure
 from .page import write_report, write_results
 from .simulation_figures import md_figure, structure_figure
 from .summary import summary_table
@@ -16,6 +18,8 @@ __all__ = [
     "structure_figure",
     "summary_table",
     "to_svg",
+    "write_analysis_page",
+    "write_arrhenius_page",
     "write_report",
     "write_results",
 ]

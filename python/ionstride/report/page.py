@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import figures, simulation_figures, words
+from .arrhenius_figures import arrhenius_figure
 from .canvas import has, need_matplotlib
 from .rendering import picture, plain, render, write_page
 from .words import Results
@@ -79,7 +80,7 @@ def _pictures(results: Results) -> dict[str, list[str]]:
     line = words.part(results, "transport").get("arrhenius")
     if rows or line:
         caption = "Diffusion coefficient D (cm²/s, logarithmic) against 1000/T; bars and band are 95 % intervals."
-        add("arrhenius", figures.arrhenius_figure(line, rows), caption)
+        add("arrhenius", arrhenius_figure(line, rows), caption)
     drawn = [row for row in rows if has(row.get("msd"), "lag_ps", "self_A2")]
     if drawn:
         caption = "Mean squared displacement (Å²) against lag (ps), both logarithmic: slope 1 is diffusion."

@@ -85,9 +85,7 @@ def framed(svg: str, caption: str, name: str = "") -> str:
     name : a short name, set before the caption.
     """
     said = f"<strong>{html.escape(name)}.</strong> " if name else ""
-    return (
-        f'<figure><div class="paper">{svg}</div><figcaption>{said}{html.escape(caption)}</figcaption></figure>'
-    )
+    return f'<figure><div class="paper">{svg}</div><figcaption>{said}{html.escape(caption)}</figcaption></figure>'
 
 
 def picture(figure: "Figure", caption: str) -> str:
