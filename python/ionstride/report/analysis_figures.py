@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 _WINDOW = "#eceff2"
-_AXES = (("x", PALETTE[0]), ("y", PALETTE[2]), ("z", PALETTE[4]))
+_AXES = (("x", PALETTE[1], "-"), ("y", PALETTE[3], (0, (6, 2))), ("z", PALETTE[7], (0, (2, 2))))
 
 
 def curves_figure(row: Row) -> "Figure":
@@ -47,7 +47,7 @@ def curves_figure(row: Row) -> "Figure":
         ax.set_ylabel("MSD(τ) (Å²)")
         log_axis(ax, "x")
         log_axis(ax, "y")
-        ax.legend(loc="upper left", handlelength=1.6)
+        ax.legend(loc="best", handlelength=1.8)
     return figure
 
 
@@ -70,13 +70,13 @@ def axes_figure(row: Row) -> "Figure":
         _curve(ax, row, lag, "self", ACCENT, logarithmic=False)
         xyz = row["msd"].get("self_xyz_A2") or []
         if len(xyz) == len(lag):
-            for values, (name, colour) in zip(np.array(xyz, dtype=np.float64).T, _AXES, strict=True):
-                ax.plot(lag, values, color=colour, linewidth=1.2, label=f"along {name}")
+            for values, (name, colour, dash) in zip(np.array(xyz, dtype=np.float64).T, _AXES, strict=True):
+                ax.plot(lag, values, color=colour, linewidth=1.2, linestyle=dash, label=f"along {name}")
         ax.set_xlabel("lag τ (ps)")
         ax.set_ylabel("MSD(τ) (Å²)")
         ax.set_xlim(left=0.0)
         ax.set_ylim(bottom=0.0)
-        ax.legend(loc="upper left", handlelength=1.6)
+        ax.legend(loc="best", handlelength=1.8)
     return figure
 
 
@@ -104,7 +104,7 @@ def slope_figure(row: Row) -> "Figure":
         low, high = float(np.nanmin(slope)), float(np.nanmax(slope))
         ax.set_ylim(max(min(0.0, low - 0.1), -1.0), min(max(1.3, high + 0.1), 2.6))
         log_axis(ax, "x")
-        ax.legend(loc="best", handlelength=1.6)
+        ax.legend(loc="best", handlelength=1.8)
     return figure
 
 
@@ -130,7 +130,7 @@ def alpha2_figure(row: Row) -> "Figure":
         ax.set_xlabel("lag τ (ps)")
         ax.set_ylabel("α₂(τ)")
         log_axis(ax, "x")
-        ax.legend(loc="best", handlelength=1.6)
+        ax.legend(loc="best", handlelength=1.8)
     return figure
 
 
@@ -157,7 +157,7 @@ def cross_figure(row: Row) -> "Figure":
         ax.set_xlabel("lag τ (ps)")
         ax.set_ylabel("cross MSD(τ) (Å²)")
         log_axis(ax, "x")
-        ax.legend(loc="best", handlelength=1.6)
+        ax.legend(loc="best", handlelength=1.8)
     return figure
 
 
@@ -165,7 +165,7 @@ def dots_figure(row: Row) -> "Figure":
     """Draw every D of the analysis as a dot with its 95 % interval, cross-checks below.
 
     Self and charge, along the cell vectors, of other ways to unwrap, of blocks of time and of replicas; what is only
-    bounded is an arrow that points to lower values.
+    bounded is an arrow that points to lower values, and has no components and no cross-checks.
 
     Parameters
     ----------
@@ -177,11 +177,11 @@ def dots_figure(row: Row) -> "Figure":
         If there is no D at all.
     """
     lines = _estimates(row)
-    checks = row.get("cross_check") or {}
+    checks = (row.get("cross_check") or {}) if row.get("verdict") == "diffusive" else {}
     clouds = [
         (f"{label} ({len(values)})", values)
         for label, key in (("blocks of time", "D_of_blocks_cm2_s"), ("replicas", "D_of_replicas_cm2_s"))
-        if (values := [v for v in checks.get(key) or [] if v is not None])
+        if (values := [v for v in checks.get(key) or [] if v is not None and v > 0.0])
     ]
     if not lines and not clouds:
         raise InputError("no diffusion coefficient to draw: the result holds none")
@@ -195,8 +195,7 @@ def dots_figure(row: Row) -> "Figure":
         for place, (_, D, verdict, colour) in enumerate(lines):
             _dot(ax, place, D, verdict=verdict, colour=colour, floor=floor)
         for place, (_, values) in enumerate(clouds, start=len(lines)):
-            here = [v for v in values if v > 0.0]
-            ax.plot(here, [place] * len(here), "o", color=INK, markersize=4.5, markerfacecolor="none", zorder=4)
+            ax.plot(values, [place] * len(values), "o", color=INK, markersize=4.5, markerfacecolor="none", zorder=4)
         value = (row.get("D_self_cm2_s") or {}).get("value")
         if value and row.get("verdict") == "diffusive":
             ax.axvline(value, color=ACCENT, linewidth=0.8, linestyle=(0, (5, 3)), zorder=1)
@@ -211,7 +210,7 @@ def _estimates(row: Row) -> list[tuple[str, Row, str, str]]:
     """Return name, estimate, verdict and colour of each D that has an interval."""
     verdict, charge = str(row.get("verdict") or ""), str(row.get("charge_verdict") or "")
     found: list[tuple[str, Any, str, str]] = [("self", row.get("D_self_cm2_s"), verdict, ACCENT)]
-    along = (row.get("D_tensor_cm2_s") or {}).get("along_cell_vectors") or {}
+    along = (row.get("D_tensor_cm2_s") or {}).get("along_cell_vectors") or {} if verdict == "diffusive" else {}
     found += [(f"self, along {name}", D, verdict, PALETTE[0]) for name, D in along.items()]
     found.append(("charge", row.get("D_charge_cm2_s"), charge, CHARGE))
     for name, scheme in (row.get("unwrap_schemes") or {}).items():
@@ -252,7 +251,7 @@ def _column(row: Row, name: str, lag: "Array") -> "Array":
 
 def _shade(ax: "Axes", window: Any) -> None:
     if window and len(window) == 2:
-        ax.axvspan(*window, color=_WINDOW, linewidth=0, zorder=0, label="fit window")
+        ax.axvspan(*window, facecolor=_WINDOW, edgecolor=FAINT, linewidth=0.5, zorder=0, label="fit window")
 
 
 def _curve(ax: "Axes", row: Row, lag: "Array", kind: str, colour: str, *, logarithmic: bool = True) -> None:

@@ -72,6 +72,11 @@ def write_analysis_page(
         cautions=words.cautions(r),
         pictures=pictures,
         along=_along(r),
+        undirected=[
+            (label, words.any_direction(r, total))
+            for (label, key, _, verdict), total in zip(_TENSORS, ("D_self_cm2_s", "D_charge_cm2_s"), strict=False)
+            if r.get(key) and r.get(verdict) != "diffusive" and words.any_direction(r, total) != DASH
+        ],
         tensors=_tensors(r),
         checks=checks,
         checks_caption="D of single blocks and replicas carries no interval of its own: their scatter is the check.",
@@ -164,14 +169,14 @@ def _pictures(row: Row) -> list[str]:
         (
             curves and has(msd, "lag_ps", "alpha2"),
             analysis_figures.alpha2_figure,
-            "Non-Gaussian parameter α₂ against lag (ps): large where few ions have hopped and most have not, 0 where "
-            "all have hopped often.",
+            "Non-Gaussian parameter α₂ against lag (ps): 0 where displacements are Gaussian and alike in all "
+            "directions, large where few ions have hopped and most have not.",
         ),
         (
             bool((row.get("D_self_cm2_s") or {}).get("ci95")),
             analysis_figures.dots_figure,
-            "Every D (cm²/s, logarithmic) with its 95 % interval; arrows are upper bounds, open circles are blocks or "
-            "replicas, which carry no interval.",
+            "Every D (cm²/s, logarithmic) with its 95 % interval; arrows are upper bounds, open circles blocks of time "
+            "or replicas, which carry no interval.",
         ),
         (
             any(has(pair, "lag_ps", "A2") for pair in (row.get("cross") or {}).values()),
@@ -186,10 +191,11 @@ def _pictures(row: Row) -> list[str]:
 def _along(row: Row) -> list[dict[str, Any]]:
     """Return D along the cell vectors as text, for single ions and for the charge."""
     lines = []
-    for label, key, unit, verdict in _TENSORS[:2]:
+    for label, key, _, verdict in _TENSORS[:2]:
         axes = (row.get(key) or {}).get("along_cell_vectors") or {}
-        if axes:
-            cells = {name: words.shown(D, row.get(verdict), unit) for name, D in axes.items()}
+        if axes and row.get(verdict) == "diffusive":
+            found = {name: words.shown(D, "diffusive", "") for name, D in axes.items()}
+            cells = {name: (value, ci.removeprefix("95 %: ")) for name, (value, ci) in found.items()}
             lines.append({"label": label, "cells": cells})
     return lines
 
@@ -204,11 +210,11 @@ def _tensors(row: Row) -> list[dict[str, Any]]:
 
 
 def _checks(row: Row) -> list[tuple[str, str]]:
-    """Return the cross-checks as name and finding."""
-    found = row.get("cross_check") or {}
+    """Return the cross-checks of an estimate as name and finding; a bound has only those that are bounds too."""
+    found = (row.get("cross_check") or {}) if row.get("verdict") == "diffusive" else {}
     lines = []
     own, rule = found.get("relative_error"), found.get("relative_error_by_hop_count")
-    if own is not None and row.get("verdict") == "diffusive":
+    if own is not None:
         lines.append(("relative standard error of D self", f"{100 * own:.2g} %"))
     if rule is not None:
         lines.append(("the same by the number of hops alone (He, Zhu, Mo)", f"{100 * rule:.2g} %"))

@@ -32,9 +32,9 @@ def ion(row: Row) -> str:
 
 
 def upper(estimate: Any) -> str:
-    """Return ``< bound`` of an estimate, a dash if it has no upper end."""
+    """Return ``< bound`` (a no-break space between) of an estimate, a dash if it has no upper end."""
     ends = estimate.get("ci95") if isinstance(estimate, Mapping) else None
-    return f"< {number(ends[1])}" if ends and len(ends) == 2 and ends[1] is not None else DASH
+    return f"<\u00a0{number(ends[1])}" if ends and len(ends) == 2 and ends[1] is not None else DASH
 
 
 def shown(estimate: Any, verdict: Any, unit: str) -> tuple[str, str]:
@@ -51,8 +51,18 @@ def shown(estimate: Any, verdict: Any, unit: str) -> tuple[str, str]:
         return (bound, ONE_SIDED) if bound != DASH and verdict != "diffusive" else (DASH, "")
     if verdict != "diffusive":
         return upper(estimate), ONE_SIDED
-    found = interval(estimate)
+    found = _ends_like(estimate)
     return number(estimate["value"]), "no interval is known" if found == DASH else f"95 %: {found} {unit}".rstrip()
+
+
+def _ends_like(estimate: Row) -> str:
+    """Return the interval with the power of ten of the value, where its ends are near it."""
+    value, ends = estimate["value"], list(estimate.get("ci95") or ())
+    if len(ends) != 2 or None in ends or not 0.0 < value < 1e-3 or not 0.05 * value < ends[0] < ends[1] < 20.0 * value:
+        return interval(estimate)
+    power = math.floor(math.log10(value))
+    low, high = (number(end / 10.0**power) for end in ends)
+    return f"({low} to {high}) × 10{superscript(power)}"
 
 
 def verdict_sentence(row: Row) -> str:
@@ -64,7 +74,9 @@ def verdict_sentence(row: Row) -> str:
         text = f"{who} diffuses at {where}: D = {value} cm²/s ({found})"
         conducts, found = shown(sigma, verdict, "mS/cm")
         return text + (f", by Nernst-Einstein σ = {conducts} mS/cm ({found})." if conducts != DASH else ".")
-    limit = f"D {upper(D)} cm²/s" + (f", by Nernst-Einstein σ {upper(sigma)} mS/cm" if upper(sigma) != DASH else "")
+    limit = f"D\u00a0{upper(D)} cm²/s" + (
+        f", by Nernst-Einstein σ\u00a0{upper(sigma)} mS/cm" if upper(sigma) != DASH else ""
+    )
     if verdict == "bound":
         return f"At {where} the data give an upper bound for {who} and no value: {limit} (one-sided 97.5 %)."
     if verdict == "not-diffusing":
@@ -81,17 +93,26 @@ def tiles(row: Row) -> list[dict[str, str]]:
     verdict, charge = row.get("verdict"), row.get("charge_verdict")
     why = next((str(reason) for reason in row.get("charge_reasons") or [] if reason), "")
     absent = why if row.get("D_charge_cm2_s") is None else ""
-    made = [
+    first = [
         _tile("D self", row.get("D_self_cm2_s"), verdict, "cm²/s", "tracer motion of single ions"),
         _tile("σ Nernst-Einstein", row.get("sigma_NE_mS_cm"), verdict, "mS/cm", "as if ions moved independently"),
-        _tile("D charge", row.get("D_charge_cm2_s"), charge, "cm²/s", absent or "motion of all ions together"),
-        _tile("σ charge", row.get("sigma_charge_mS_cm"), charge, "mS/cm", absent or "correlations included"),
     ]
     haven = row.get("haven_ratio")
     note = "D self / D charge"
     if haven is None and not absent:
         note += "; needs both to be more than a bound"
-    return [*made, _tile("Haven ratio", haven, "diffusive", "", absent or note)]
+    return [
+        *first,
+        _tile("Haven ratio", haven, "diffusive", "", absent or note),
+        _tile("D charge", row.get("D_charge_cm2_s"), charge, "cm²/s", absent or "motion of all ions together"),
+        _tile("σ charge", row.get("sigma_charge_mS_cm"), charge, "mS/cm", absent or "correlations included"),
+    ]
+
+
+def any_direction(row: Row, key: str = "D_self_cm2_s") -> str:
+    """Return the bound of D along any direction: the three components of a bound D may be all in one."""
+    high = ((row.get(key) or {}).get("ci95") or (None, None))[1]
+    return DASH if high is None else f"<\u00a0{number(3.0 * high)}"
 
 
 def _tile(label: str, estimate: Any, verdict: Any, unit: str, note: str) -> dict[str, str]:
@@ -118,11 +139,11 @@ def next_steps(row: Row) -> list[str]:
             steps.append(
                 f"Run longer: at {number(window[1])} ps the MSD still grows more slowly than time, so that ions that "
                 "return are counted as diffusing. Look for a lag from which the log-log slope stays at 1, and fit "
-                "from there by --fit-ps A:B."
+                "from there by `--fit-ps A:B`."
             )
         if not steps:
             steps.append("Run longer, or several replicas: the error is too large for an estimate.")
-        steps.append("Run hotter, and reach this temperature by 'ionstride arrhenius', where a bound counts too.")
+        steps.append("Run hotter, and reach this temperature by `ionstride arrhenius`, where a bound counts too.")
         steps.append("Take a larger cell: twice the ions make twice the hops in the same time.")
     elif verdict == "not-diffusing":
         steps += [
@@ -130,10 +151,10 @@ def next_steps(row: Row) -> list[str]:
             "hundred kelvin more; three such temperatures give an Arrhenius line.",
             "See that the cell holds what moves (vacancies, interstitials, disorder) and that the mobile element is "
             "the right one: a perfect crystal may have no way to diffuse.",
-            "If the log-log slope rises towards 1 at long lags, fit there by --fit-ps A:B, or run longer.",
+            "If the log-log slope rises towards 1 at long lags, fit there by `--fit-ps A:B`, or run longer.",
         ]
     else:
-        steps.append("Run 'ionstride analyze' again: this result holds no verdict.")
+        steps.append("Run `ionstride analyze` again: this result holds no verdict.")
     thin = _thickness_A(row.get("cell_A"))
     if thin is not None and thin < _THIN_A:
         steps.append(
@@ -158,8 +179,8 @@ def _after_an_estimate(row: Row) -> list[str]:
         )
     if (row.get("n_replicas") or 1) < 2:
         steps.append("Run a replica from another start: it shows errors that one run cannot see.")
-    steps.append("For Ea and σ at room temperature analyse three temperatures, then run 'ionstride arrhenius'.")
-    steps.append("To see what the fit window does, set another one by --fit-ps A:B where the log-log slope is 1.")
+    steps.append("For Ea and σ at room temperature analyse three temperatures, then run `ionstride arrhenius`.")
+    steps.append("To see what the fit window does, set another one by `--fit-ps A:B` where the log-log slope is 1.")
     return steps
 
 

@@ -92,9 +92,10 @@ def _measured(
     charge = kind == "charge"
     colour = CHARGE if charge else INK
     arrow = PALETTE[1] if alone else colour
+    order = 4.0 if charge else 5.0  # the ions' own points lie on those of the charge
     label, bound = ("charge, 95 %", "charge, upper bound") if charge else ("simulated, 95 %", "upper bound, 95 %")
-    _points(ax, estimates, "s" if charge else "o", colour, label, bound=False, hollow=charge)
-    _points(ax, arrows, "v", arrow, bound, bound=True, hollow=charge)
+    _points(ax, estimates, "s" if charge else "o", colour, label, bound=False, hollow=charge, zorder=order)
+    _points(ax, arrows, "v", arrow, bound, bound=True, hollow=charge, zorder=order)
 
 
 def _extrapolated(ax: "Axes", fit: Row, colour: str, name: str, marks: dict[float, float]) -> None:
@@ -117,6 +118,7 @@ def _points(
     *,
     bound: bool,
     hollow: bool = False,
+    zorder: float = 5.0,
 ) -> None:
     if not points:
         return
@@ -133,5 +135,5 @@ def _points(
         capsize=2.5,
         elinewidth=1.1,
         label=label,
-        zorder=5,
+        zorder=zorder,
     )

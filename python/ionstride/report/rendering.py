@@ -4,6 +4,7 @@ import html
 import importlib.resources
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,12 +38,19 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=words.number, interval=words.interval, pretty=_pretty)
+    environment.filters.update(number=words.number, interval=words.interval, pretty=_pretty, coded=_coded)
     return environment.get_template(template).render(values)
 
 
 def _pretty(value: Any) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+
+
+def _coded(sentence: Any) -> Any:
+    """Return a sentence escaped, with what stands between backticks set as code."""
+    import markupsafe
+
+    return markupsafe.Markup(re.sub(r"`([^`<>]+)`", r"<code>\1</code>", str(markupsafe.escape(sentence))))
 
 
 def plain(value: Any, where: str) -> Any:
