@@ -1,7 +1,8 @@
 """The report: results as JSON, as one self-contained page, as figures and as a table for the terminal."""
 
-from .analysis_page import write_analysis_page, write_arrhenius_page
+from .analysis_page import write_analysis_page
 from .arrhenius_figures import arrhenius_figure
+from .arrhenius_page import write_arrhenius_page
 from .canvas import save, to_svg
 from .figures import learning_curve_figure, msd_figure, parity_figure
 from .page import write_report, write_results

@@ -25,8 +25,8 @@ _AXES = (("x", PALETTE[1], "-"), ("y", PALETTE[3], (0, (6, 2))), ("z", PALETTE[7
 def curves_figure(row: Row) -> "Figure":
     """Draw the self and the charge MSD on logarithmic axes, ±1 standard error, fit windows and fitted lines.
 
-    A line has the slope 6 D of its fit and passes through the mean of its window; it is drawn for the verdict
-    'diffusive' only.
+    A line has the slope 6 D of its fit and lies where the points of its window, weighed by their errors, have it; it
+    is drawn for the verdict 'diffusive' only.
 
     Parameters
     ----------
@@ -275,7 +275,9 @@ def _curve(ax: "Axes", row: Row, lag: "Array", kind: str, colour: str, *, logari
     if D is None or not inside.any() or row.get("verdict" if self else "charge_verdict") != "diffusive":
         return
     slope = 6.0 * D / A2_PS_TO_CM2_S
-    offset = float(np.mean(y[inside] - slope * x[inside]))
+    # the precise short lags of the window say where the line lies, as they do in the fit
+    weight = 1.0 / error[inside] ** 2 if (error[inside] > 0.0).all() else None
+    offset = float(np.average(y[inside] - slope * x[inside], weights=weight))
     at = np.geomspace(window[0], window[1], 60)
     fitted = offset + slope * at
     ax.plot(

@@ -1,4 +1,4 @@
-"""One analysed temperature in words: the answer, its numbers, cautions, what to do next, what was read."""
+"""One analysed temperature in words: the answer, its numbers, cautions, what to do next."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .canvas import superscript
-from .words import DASH, interval, number
+from .words import DASH, VERDICTS, interval, number
 
 Row = Mapping[str, Any]
 
@@ -29,6 +29,11 @@ def kelvin(row: Row) -> str:
 def ion(row: Row) -> str:
     """Return the mobile element, or words for it."""
     return str(row.get("mobile") or "the mobile ion")
+
+
+def verdict_word(verdict: Any, unknown: str = "no verdict") -> str:
+    """Return a verdict as it is shown."""
+    return VERDICTS.get(str(verdict), str(verdict)) if verdict else unknown
 
 
 def upper(estimate: Any) -> str:
@@ -203,7 +208,7 @@ def _slope_at(row: Row, lag_ps: float) -> float:
 
 def _thickness_A(cell_A: Any) -> float | None:
     """Return the smallest distance between opposite faces of the cell."""
-    cell = np.array(cell_A if cell_A else [], dtype=np.float64)
+    cell = np.array([] if cell_A is None else cell_A, dtype=np.float64)
     if cell.shape != (3, 3) or abs(float(np.linalg.det(cell))) < 1e-9:
         return None
     return float((1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)).min())
@@ -231,41 +236,6 @@ def tensor_table(tensor: Any, unit: str) -> dict[str, Any] | None:
         for rows in zip(scaled, error, strict=True)
     ]
     return {"unit": f"10{superscript(power)} {unit}" if power else unit, "cells": cells}
-
-
-_NAMES = {
-    "cut_last_frames_dropped": "last frames cut short, dropped",
-    "repeated_frames_dropped": "repeated frames, dropped",
-    "largest_step_in_cell_vectors": "largest step between frames (cell vectors)",
-    "ions_alone": "file holds the ions alone",
-    "unwrap": "unwrapped by",
-    "files": "files, in order",
-}
-
-
-def readings(row: Row) -> list[list[tuple[str, str]]]:
-    """Return what was read, a list of name and value for each run: files, format, frames dropped, unwrapping."""
-    source = row.get("source")
-    runs = source.get("runs") if isinstance(source, Mapping) else None
-    return [
-        [
-            (_NAMES.get(key, key.replace("_", " ")), _said(value))
-            for key, value in run.items()
-            if value not in (None, "")
-        ]
-        for run in runs or []
-        if isinstance(run, Mapping)
-    ]
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_said(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return ", ".join(_said(item) for item in value)
-    return number(value) if isinstance(value, float) else str(value)
 
 
 def cautions(row: Row) -> list[str]:
