@@ -1,19 +1,14 @@
 """Write the results: ``results.json`` for programs, ``report.html`` for people."""
 
-import html
-import importlib.resources
 import json
-import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..errors import InputError
 from . import figures, simulation_figures, words
-from .canvas import has, need_matplotlib, to_svg
+from .arrhenius_figures import arrhenius_figure
+from .canvas import has, need_matplotlib
+from .rendering import picture, plain, render, write_page
 from .words import Results
 
 if TYPE_CHECKING:
@@ -33,8 +28,8 @@ def write_results(results: Results, out: Path) -> Path:
     InputError
         If a number is NaN or infinite, or a value is of a kind JSON cannot hold; its place is named.
     """
-    text = json.dumps(_plain(results, "results"), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return _write(Path(out) / "results.json", text + "\n")
+    text = json.dumps(plain(results, "results"), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return write_page(Path(out) / "results.json", text + "\n")
 
 
 def write_report(results: Results, out: Path, title: str = "") -> Path:
@@ -54,61 +49,23 @@ def write_report(results: Results, out: Path, title: str = "") -> Path:
         As in `write_results`.
     """
     need_matplotlib()
-    import jinja2
-
-    plain = _plain(results, "results")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.ChainableUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(number=words.number, interval=words.interval, pretty=_pretty)
-    template = importlib.resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
-    text = environment.from_string(template).render(
-        r=plain,
-        title=title or plain.get("name") or "IonStride study",
-        headline=words.headline(plain),
-        verdicts=words.verdicts(plain),
-        cautions=words.cautions(plain),
-        missing=words.missing_parts(plain),
-        temperatures=words.temperatures(plain),
+    checked = plain(results, "results")
+    text = render(
+        "page.html.j2",
+        r=checked,
+        title=title or checked.get("name") or "IonStride study",
+        headline=words.headline(checked),
+        verdicts=words.verdicts(checked),
+        cautions=words.cautions(checked),
+        missing=words.missing_parts(checked),
+        temperatures=words.temperatures(checked),
         verdict_words=words.VERDICTS,
-        line=words.part(plain, "transport").get("arrhenius") or {},
-        runs=words.runs(plain),
-        pictures=_pictures(plain),
-        chgnet="chgnet" in str(words.part(plain, "reference").get("method")).lower(),
+        line=words.part(checked, "transport").get("arrhenius") or {},
+        runs=words.runs(checked),
+        pictures=_pictures(checked),
+        chgnet="chgnet" in str(words.part(checked, "reference").get("method")).lower(),
     )
-    return _write(Path(out) / "report.html", text)
-
-
-def _plain(value: Any, where: str) -> Any:
-    """Return JSON's own kinds; refuse NaN and infinity by the name of their place."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{where} is {value}, wanted a finite number, or null where nothing was measured")
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    raise InputError(f"{where} is of kind {type(value).__name__}, which JSON cannot hold")
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
-
-
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return write_page(Path(out) / "report.html", text)
 
 
 def _pictures(results: Results) -> dict[str, list[str]]:
@@ -116,17 +73,14 @@ def _pictures(results: Results) -> dict[str, list[str]]:
     pictures: dict[str, list[str]] = {}
 
     def add(place: str, figure: "Figure", caption: str) -> None:
-        svg = to_svg(figure, caption)
-        pictures.setdefault(place, []).append(
-            f'<figure><div class="paper">{svg}</div><figcaption>{html.escape(caption)}</figcaption></figure>'
-        )
+        pictures.setdefault(place, []).append(picture(figure, caption))
 
     rows = words.temperatures(results)
     mobile = words.part(results, "structure").get("mobile") or ""
     line = words.part(results, "transport").get("arrhenius")
     if rows or line:
         caption = "Diffusion coefficient D (cm²/s, logarithmic) against 1000/T; bars and band are 95 % intervals."
-        add("arrhenius", figures.arrhenius_figure(line, rows), caption)
+        add("arrhenius", arrhenius_figure(line, rows), caption)
     drawn = [row for row in rows if has(row.get("msd"), "lag_ps", "self_A2")]
     if drawn:
         caption = "Mean squared displacement (Å²) against lag (ps), both logarithmic: slope 1 is diffusion."
