@@ -91,7 +91,7 @@ def read_siesta(path: Path, timestep_ps: float | None) -> Raw:
         raise FormatError(path, "holds no unit cell ('outcell: Unit cell vectors')")
     cell_A = np.array([last if cell is None else cell for cell in cells])
     symbols: tuple[str, ...] = ()
-    positions = []
+    positions: list[Array] = []
     for (_, rows, unit, number), cell in zip(frames, cell_A, strict=True):
         names, place = _atoms(path, rows, unit=unit, cell_A=cell, numbers=numbers, line=number)
         if positions and names != symbols:
