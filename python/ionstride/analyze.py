@@ -139,8 +139,11 @@ def write_analysis(
     from . import report
 
     try:
-        written += report.write_analysis_figures(row, out)
-        written.append(report.write_analysis_page(row, out).name)
+        drawn = report.mechanism_figures(mechanism) if mechanism is not None else []
+        written.append(report.save(report.curves_figure(row), out / "msd.svg").name)
+        written += [report.save(figure, out / f"{name}.svg").name for name, figure, _ in drawn]
+        pictures = [(name, report.to_svg(figure, caption), caption) for name, figure, caption in drawn]
+        written.append(report.write_analysis_page(row, out, extra_figures=pictures).name)
     except MissingToolError:
         pass
     return written

@@ -60,7 +60,8 @@ def analyze(args: argparse.Namespace) -> int:
         f"drift removed: {row['drift']}; {row['unwrap']}"
     )
     bound = row["verdict"] != "diffusive"
-    screen.say(f"D self       {words(row['D_self_cm2_s'], 'cm²/s', bound)}   (95 % interval in brackets)")
+    said = "upper bound at 95 %" if bound else "95 % interval in brackets"
+    screen.say(f"D self       {words(row['D_self_cm2_s'], 'cm²/s', bound)}   ({said})")
     screen.say(
         f"sigma        {words(row['sigma_NE_mS_cm'], 'mS/cm', bound)}   Nernst-Einstein, charge {args.charge:g} e"
     )

@@ -330,8 +330,9 @@ def test_estimate_before_reading(tmp_path):
     ions = estimate_memory([npz])
     assert not ions.streamable and 72000 <= ions.positions_bytes < 73000
     universe_files(tmp_path, r[:20])
-    given = estimate_memory([tmp_path / "md.xtc"], topology=tmp_path / "top.pdb")
-    assert (given.n_atoms, given.n_frames, given.positions_bytes) == (10, 20, 20 * 240)
+    # A packed format is judged by its size, not opened: its reader could crash on a corrupt file.
+    given = estimate_memory([tmp_path / "md.xtc"])
+    assert given.streamable and given.n_atoms is None and given.positions_bytes >= 20 * 240
     file.write_text("ITEM: TIMESTEP\n0\n")
     with pytest.raises(FormatError, match="no whole frame"):
         estimate_memory([file])

@@ -1,21 +1,31 @@
 """The report: results as JSON, as one self-contained page, as figures and as a table for the terminal."""
 
+from .analysis_figures import curves_figure
 from .analysis_page import write_analysis_page
 from .arrhenius_figures import arrhenius_figure
 from .arrhenius_page import write_arrhenius_page
 from .canvas import save, to_svg
 from .figures import learning_curve_figure, msd_figure, parity_figure
-from .mechanism_figures import density_figure, jump_figure, pair_figure, van_hove_figure, vibration_figure
+from .mechanism_figures import (
+    density_figure,
+    jump_figure,
+    mechanism_figures,
+    pair_figure,
+    van_hove_figure,
+    vibration_figure,
+)
 from .page import write_report, write_results
 from .simulation_figures import md_figure, structure_figure
 from .summary import summary_table
 
 __all__ = [
     "arrhenius_figure",
+    "curves_figure",
     "density_figure",
     "jump_figure",
     "learning_curve_figure",
     "md_figure",
+    "mechanism_figures",
     "msd_figure",
     "pair_figure",
     "parity_figure",

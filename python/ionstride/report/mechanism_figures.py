@@ -20,6 +20,29 @@ Row = Mapping[str, Any]
 _MOST_NEIGHBOURS = 12.0
 
 
+def mechanism_figures(mechanism: Row) -> "list[tuple[str, Figure, str]]":
+    """Return the figures that the results of the mechanism have data for: name, figure and caption."""
+    mobile = str(mechanism.get("mobile") or "")
+    drawn: list[tuple[str, Figure, str]] = []
+    if mechanism.get("density"):
+        caption = f"Density of {mobile} (ions/Å³): means along a, b and c, and its densest points in the cell."
+        drawn.append(("density", density_figure(mechanism["density"]), caption))
+    pairs = [pair for pair in mechanism.get("pairs") or [] if has(pair, "r_A", "g")]
+    if pairs:
+        caption = "Radial distribution g(r) (full) and running coordination number n(r) (dashed) against distance (Å)."
+        drawn.append(("rdf", pair_figure(pairs, mobile), caption))
+    if (mechanism.get("jumps") or {}).get("length_count"):
+        caption = "Lengths of the jumps between sites (Å)."
+        drawn.append(("jumps", jump_figure(mechanism["jumps"]), caption))
+    if has(mechanism.get("van_hove_self"), "lag_ps", "self_per_A"):
+        caption = "Self part of van Hove's function, 4πr²G(r, t) (1/Å); dashed: a Gaussian of the same MSD."
+        drawn.append(("van_hove", van_hove_figure(mechanism["van_hove_self"]), caption))
+    if has(mechanism.get("vibration"), "frequency_THz", "density_per_THz"):
+        caption = "Vibrational density of states of the ions (1/THz) with the attempt frequency."
+        drawn.append(("vibration", vibration_figure(mechanism["vibration"]), caption))
+    return drawn
+
+
 def pair_figure(pairs: Sequence[Row], mobile: str = "") -> "Figure":
     """Draw g(r) in full lines and the running coordination number n(r) in dashed ones.
 
