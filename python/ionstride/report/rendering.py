@@ -83,6 +83,9 @@ def write_page(path: Path, text: str) -> Path:
     return path
 
 
+_VIEW = re.compile(r'viewBox="\S+ \S+ (\S+) (\S+)"')
+
+
 def framed(svg: str, caption: str, name: str = "") -> str:
     """Return an SVG set as a figure of a page.
 
@@ -93,7 +96,10 @@ def framed(svg: str, caption: str, name: str = "") -> str:
     name : a short name, set before the caption.
     """
     said = f"<strong>{html.escape(name)}.</strong> " if name else ""
-    return f'<figure><div class="paper">{svg}</div><figcaption>{said}{html.escape(caption)}</figcaption></figure>'
+    view = _VIEW.search(svg)
+    width, height = (float(view[1]), float(view[2])) if view else (1.0, 1.0)
+    wide = ' class="wide"' if name and (width > 1.7 * height or name == "density") else ""
+    return f'<figure{wide}><div class="paper">{svg}</div><figcaption>{said}{html.escape(caption)}</figcaption></figure>'
 
 
 def picture(figure: "Figure", caption: str) -> str:
