@@ -73,6 +73,8 @@ def analyze(args: argparse.Namespace) -> int:
         framework = found.get("framework_msd_A2")
         note = "" if framework is None else f"   framework MSD {framework:.2g} Å²"
         screen.say(f"  unwrapped by {scheme:<14} D {words(found['D_self_cm2_s'], 'cm²/s')}{note}")
+    for line in _mechanism_lines(row["mechanism"] or {}):
+        screen.say(line)
     screen.say(f"{row['verdict']}: {'; '.join(row['reasons'])}")
     if row["charge_verdict"] != row["verdict"]:
         screen.say(f"charge {row['charge_verdict'] or 'not known'}: {'; '.join(row['charge_reasons'])}")
@@ -122,6 +124,35 @@ def _arrhenius_page(line: dict[str, Any], rows: list[dict[str, Any]], out: Path)
         return f" and {report.write_arrhenius_page(line, rows, out.with_suffix('.html'))}"
     except MissingToolError:
         return ""
+
+
+def _mechanism_lines(found: dict[str, Any]) -> list[str]:
+    """Return coordination numbers, sites, jumps, percolation and attempt frequency in words."""
+    from .stages.analysis import words
+
+    if not found:
+        return []
+    mobile = found["mobile"]
+    near = [p for p in found["pairs"] if mobile in (p["centre"], p["other"]) and p["coordination_number"] is not None]
+    lines = [
+        f"  {p['centre']}-{p['other']}: {words(p['coordination_number'], 'neighbours')} within {p['first_minimum_A']:.2f} Å"
+        for p in near
+    ]
+    if found["sites"]:
+        lines.append(f"  {found['sites']['n_sites']} sites for {found['sites']['n_ions']} {mobile}")
+    jumps = found["jumps"] or {}
+    if jumps.get("n_jumps"):
+        lines.append(
+            f"  {jumps['n_jumps']} jumps; rate {words(jumps['rate_per_ion_per_ps'], 'a ps and ion')}; "
+            f"back at once {words(jumps['back_fraction'], '')}"
+        )
+    if found["percolation"]:
+        along = [axis for axis in "abc" if found["percolation"][axis]]
+        lines.append(f"  visited sites connect through the cell along {', '.join(along) or 'no axis'}")
+    vibration = found["vibration"] or {}
+    if vibration.get("attempt_frequency_THz"):
+        lines.append(f"  attempt frequency {words(vibration['attempt_frequency_THz'], 'THz')}")
+    return lines + [f"  {reason}" for reason in found["reasons"]]
 
 
 def _window(text: str | None) -> tuple[float, float] | None:
