@@ -135,7 +135,8 @@ def _mechanism_lines(found: dict[str, Any]) -> list[str]:
     mobile = found["mobile"]
     near = [p for p in found["pairs"] if mobile in (p["centre"], p["other"]) and p["coordination_number"] is not None]
     lines = [
-        f"  {p['centre']}-{p['other']}: {words(p['coordination_number'], 'neighbours')} within {p['first_minimum_A']:.2f} Å"
+        f"  {p['centre']}-{p['other']}: {words(p['coordination_number'], '')} neighbours within "
+        f"{p['first_minimum_A']:.2f} Å"
         for p in near
     ]
     if found["sites"]:

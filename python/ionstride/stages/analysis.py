@@ -178,4 +178,4 @@ def words(estimate: dict[str, Any] | None, unit: str, bound: bool = False) -> st
     low, high = estimate["ci95"]
     if bound:
         return f"< {high:.2g} {unit}"
-    return f"{estimate['value']:.3g} [{low:.2g}, {high:.2g}] {unit}".rstrip()
+    return f"{estimate['value']:.3g} [{low:.3g}, {high:.3g}] {unit}".rstrip()
