@@ -13,8 +13,9 @@ from test_report_page import parse
 from ionstride import transport
 from ionstride.errors import InputError
 from ionstride.report import arrhenius_figure, to_svg, write_analysis_page, write_arrhenius_page
-from ionstride.report.analysis_figures import axes_figure, cross_figure, curves_figure, dots_figure, slope_figure
+from ionstride.report.analysis_figures import axes_figure, cross_figure, curves_figure, slope_figure
 from ionstride.report.analysis_words import next_steps, shown, tensor_table
+from ionstride.report.estimate_figures import dots_figure
 from ionstride.report.words import interval, number
 from ionstride.settings import TransportSettings
 from ionstride.stages.analysis import analyse, read_fit

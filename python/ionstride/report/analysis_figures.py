@@ -52,7 +52,7 @@ def curves_figure(row: Row) -> "Figure":
 
 
 def axes_figure(row: Row) -> "Figure":
-    """Draw the self MSD, whole and along the Cartesian axes, on linear axes.
+    """Draw the self MSD, whole and along the Cartesian axes, on linear axes, up to three times the fit window.
 
     Parameters
     ----------
@@ -64,11 +64,15 @@ def axes_figure(row: Row) -> "Figure":
         If there is no mean squared displacement.
     """
     lag = _lags(row)
+    window = row.get("fit_window_ps") or []
+    seen = int(np.searchsorted(lag, 3.0 * window[1] * (1 + 1e-9))) if len(window) == 2 else len(lag)
+    xyz = (row["msd"].get("self_xyz_A2") or [])[: len(lag)]
+    if seen > 2:
+        lag, xyz = lag[:seen], xyz[:seen]
     with style():
         figure, (ax,) = new_figure()
         _shade(ax, row.get("fit_window_ps"))
         _curve(ax, row, lag, "self", ACCENT, logarithmic=False)
-        xyz = row["msd"].get("self_xyz_A2") or []
         if len(xyz) == len(lag):
             for values, (name, colour, dash) in zip(np.array(xyz, dtype=np.float64).T, _AXES, strict=True):
                 ax.plot(lag, values, color=colour, linewidth=1.2, linestyle=dash, label=f"along {name}")
@@ -161,81 +165,6 @@ def cross_figure(row: Row) -> "Figure":
     return figure
 
 
-def dots_figure(row: Row) -> "Figure":
-    """Draw every D of the analysis as a dot with its 95 % interval, cross-checks below.
-
-    Self and charge, along the cell vectors, of other ways to unwrap, of blocks of time and of replicas; what is only
-    bounded is an arrow that points to lower values, and has no components and no cross-checks.
-
-    Parameters
-    ----------
-    row : result of an analysis; what is not there is left out.
-
-    Raises
-    ------
-    InputError
-        If there is no D at all.
-    """
-    lines = _estimates(row)
-    checks = (row.get("cross_check") or {}) if row.get("verdict") == "diffusive" else {}
-    clouds = [
-        (f"{label} ({len(values)})", values)
-        for label, key in (("blocks of time", "D_of_blocks_cm2_s"), ("replicas", "D_of_replicas_cm2_s"))
-        if (values := [v for v in checks.get(key) or [] if v is not None and v > 0.0])
-    ]
-    if not lines and not clouds:
-        raise InputError("no diffusion coefficient to draw: the result holds none")
-    shown = [v for _, D, _, _ in lines for v in (D.get("value"), *(D.get("ci95") or ()))] + [
-        v for _, values in clouds for v in values
-    ]
-    positive = [v for v in shown if v is not None and v > 0.0]
-    floor = 0.3 * min(positive, default=1.0)
-    with style():
-        figure, (ax,) = new_figure(height_in=1.1 + 0.3 * (len(lines) + len(clouds)))
-        for place, (_, D, verdict, colour) in enumerate(lines):
-            _dot(ax, place, D, verdict=verdict, colour=colour, floor=floor)
-        for place, (_, values) in enumerate(clouds, start=len(lines)):
-            ax.plot(values, [place] * len(values), "o", color=INK, markersize=4.5, markerfacecolor="none", zorder=4)
-        value = (row.get("D_self_cm2_s") or {}).get("value")
-        if value and row.get("verdict") == "diffusive":
-            ax.axvline(value, color=ACCENT, linewidth=0.8, linestyle=(0, (5, 3)), zorder=1)
-        ax.set_yticks(range(len(lines) + len(clouds)), [name for name, *_ in lines] + [name for name, _ in clouds])
-        ax.set_ylim(len(lines) + len(clouds) - 0.4, -0.6)
-        ax.set_xlabel("D (cm²/s)")
-        log_axis(ax, "x")
-    return figure
-
-
-def _estimates(row: Row) -> list[tuple[str, Row, str, str]]:
-    """Return name, estimate, verdict and colour of each D that has an interval."""
-    verdict, charge = str(row.get("verdict") or ""), str(row.get("charge_verdict") or "")
-    found: list[tuple[str, Any, str, str]] = [("self", row.get("D_self_cm2_s"), verdict, ACCENT)]
-    along = (row.get("D_tensor_cm2_s") or {}).get("along_cell_vectors") or {} if verdict == "diffusive" else {}
-    found += [(f"self, along {name}", D, verdict, PALETTE[0]) for name, D in along.items()]
-    found.append(("charge", row.get("D_charge_cm2_s"), charge, CHARGE))
-    for name, scheme in (row.get("unwrap_schemes") or {}).items():
-        found.append((f"unwrapped: {name}", (scheme or {}).get("D_self_cm2_s"), verdict, PALETTE[2]))
-    return [(name, D, said, colour) for name, D, said, colour in found if isinstance(D, Mapping) and D.get("ci95")]
-
-
-def _dot(ax: "Axes", place: int, D: Row, *, verdict: str, colour: str, floor: float) -> None:
-    low, high = D["ci95"]
-    value = D.get("value")
-    if verdict in ("bound", "not-diffusing"):
-        if high:
-            ax.plot([0.45 * high, high], [place, place], color=colour, linewidth=1.3, zorder=3)
-            ax.plot([0.45 * high], [place], marker="<", color=colour, markersize=5, zorder=4)
-            ax.plot([high], [place], marker="|", color=colour, markersize=10, markeredgewidth=1.6, zorder=4)
-        return
-    ends = [max(low or 0.0, floor), high or value or floor]
-    ax.plot(ends, [place, place], color=colour, linewidth=1.3, zorder=3)
-    for end, known in zip(ends, (low, high), strict=True):
-        if known:
-            ax.plot([end], [place], marker="|", color=colour, markersize=6, zorder=3)
-    if value and value > 0.0:
-        ax.plot([value], [place], "o", color=colour, markersize=5.5, zorder=4)
-
-
 def _lags(row: Row) -> "Array":
     if not has(row.get("msd"), "lag_ps", "self_A2"):
         raise InputError("no mean squared displacement to draw: the result holds none")
@@ -256,10 +185,10 @@ def _shade(ax: "Axes", window: Any) -> None:
 
 def _curve(ax: "Axes", row: Row, lag: "Array", kind: str, colour: str, *, logarithmic: bool = True) -> None:
     """Draw one MSD with its band, and the line of its fit."""
-    values = floats(row["msd"].get(f"{kind}_A2"))
+    values = floats(row["msd"].get(f"{kind}_A2"))[: len(lag)]
     if len(values) != len(lag):
         return
-    stderr = floats(row["msd"].get(f"{kind}_stderr_A2"))
+    stderr = floats(row["msd"].get(f"{kind}_stderr_A2"))[: len(lag)]
     stderr = np.nan_to_num(stderr) if len(stderr) == len(lag) else np.zeros(len(lag))
     keep = np.isfinite(values) & (lag > 0.0) & ((values > 0.0) | (not logarithmic))
     if not keep.any():

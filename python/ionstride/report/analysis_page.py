@@ -9,6 +9,7 @@ from ..errors import InputError
 from . import analysis_figures
 from . import analysis_words as words
 from .canvas import has, need_matplotlib
+from .estimate_figures import dots_figure
 from .rendering import framed, picture, plain, render, write_page
 from .words import DASH, number
 
@@ -111,7 +112,7 @@ def _pictures(row: Row) -> list[str]:
         (
             curves,
             analysis_figures.axes_figure,
-            f"MSD (Å²) of single ions against lag (ps), whole and along x, y and z; {window}.",
+            f"MSD (Å²) of single ions against lag (ps), whole and along x, y and z, at short lags; {window}.",
         ),
         (
             curves and has(msd, "lag_ps", "alpha2"),
@@ -121,8 +122,8 @@ def _pictures(row: Row) -> list[str]:
         ),
         (
             bool((row.get("D_self_cm2_s") or {}).get("ci95")),
-            analysis_figures.dots_figure,
-            "Every D (cm²/s, logarithmic) with its 95 % interval; arrows are upper bounds, open circles blocks of time "
+            dots_figure,
+            "Every D (cm²/s) with its 95 % interval; arrows are upper bounds, open circles blocks of time "
             "or replicas, which carry no interval.",
         ),
         (

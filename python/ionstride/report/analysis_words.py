@@ -140,10 +140,10 @@ def next_steps(row: Row) -> list[str]:
                 f"Run longer{_longer(hops, time)}, or several replicas: about {number(hops, 2)} hops were seen, "
                 f"{_ENOUGH_HOPS:g} are the least for an estimate and {_GOOD_HOPS:g} a good number."
             )
-        if len(window) == 2 and _slope_at(row, window[1]) < _BENT:
+        elif len(window) == 2 and _slope_at(row, window[1]) < _BENT:
             steps.append(
                 f"Run longer: at {number(window[1])} ps the MSD still grows more slowly than time, so that ions that "
-                "return are counted as diffusing. Look for a lag from which the log-log slope stays at 1, and fit "
+                "return may be counted as diffusing. Look for a lag from which the log-log slope stays at 1, and fit "
                 "from there by `--fit-ps A:B`."
             )
         if not steps:
