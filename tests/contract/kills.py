@@ -103,7 +103,7 @@ def compare(whole: Path, killed: Path, deterministic: bool) -> bool:
         within = low <= value <= high
         same = one["msd"] == other["msd"] and one["D_self_cm2_s"] == other["D_self_cm2_s"]
         verdict = "identical" if same else "within" if within else "OUTSIDE"
-        ours = f"D {one['D_cm2_s']['value']:.4g} [{low:.2g}, {high:.2g}] undisturbed"
+        ours = f"D {one['D_self_cm2_s']['value']:.4g} [{low:.2g}, {high:.2g}] undisturbed"
         print(f"  {one['temperature_K']:g} K: {ours}, {value:.4g} killed: {verdict}")
         good = good and (same if deterministic else within)
     return good

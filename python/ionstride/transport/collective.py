@@ -1,10 +1,10 @@
 """Motion of the charge of all ions together: its D, and the Haven ratio."""
 
 from ..results import Diffusivity, Estimate
-from .diffusivity import finished, growth, relative_error
+from .diffusivity import finished, growth, relative_error, slope_of_no_hop
 from .fit import BENT, fit_line
 from .scatter import THEORY_DOF_OF_SUMS
-from .source import Source, collective_source, step_ps_of
+from .source import Source, collective_source, frames_of, step_ps_of
 
 _LARGEST_STDERR = 0.6  # of ln D, as for one ion's
 
@@ -44,7 +44,11 @@ def fit_charge_diffusivity(
     elif relative > _LARGEST_STDERR:
         verdict = "bound"
         reasons.append(f"the standard error of ln D is {relative:.2f}, wanted {_LARGEST_STDERR:g} or less")
-    return finished(charge, line, verdict, reasons, n_hops=self_diffusivity.n_hops, least=0.0, kind="charge")
+    elif self_diffusivity.verdict != "diffusive":
+        verdict = "bound"
+        reasons.append("single ions are not seen to diffuse, so neither is their sum")
+    least = slope_of_no_hop(len(source.species), step_ps_of(source) * (frames_of(source) - 1))
+    return finished(charge, line, verdict, reasons, n_hops=self_diffusivity.n_hops, least=least, kind="charge")
 
 
 def haven_ratio(self_diffusivity: Diffusivity, charge_diffusivity: Diffusivity) -> Estimate | None:

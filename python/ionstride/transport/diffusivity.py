@@ -1,5 +1,7 @@
 """Diffusion coefficient with an interval that holds, and the Nernst-Einstein conductivity."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..errors import InputError
@@ -84,9 +86,23 @@ def fit_diffusivity(source: Source, fit_ps: tuple[float, float] | None = None, t
         reasons.append(f"the standard error of ln D is {relative:.2f}, wanted {_LARGEST_STDERR:g} or less")
     else:
         reasons.append(f"about {n_hops:.3g} hops of {HOP_A:g} Å; standard error of ln D {relative:.2g}")
-    # Where no hop at all is a fair guess, three hops of 3 Å are the Poisson bound at 95 %.
-    least = 3.7 * HOP_A**2 / (ions * duration)
-    return finished(source, line, verdict, [*reasons, *line.scatter.reasons], n_hops=n_hops, least=least, kind="self")
+    return finished(
+        source,
+        line,
+        verdict,
+        [*reasons, *line.scatter.reasons],
+        n_hops=n_hops,
+        least=slope_of_no_hop(ions, duration),
+        kind="self",
+    )
+
+
+def slope_of_no_hop(ions: int, duration_ps: float) -> float:
+    """Return the slope in Å²/ps that no hop at all in the run allows for: 3.7 hops of 3 Å, Poisson's 97.5 %.
+
+    It holds for the charge per ion too, whose path a hop of one ion moves by as much.
+    """
+    return 3.7 * HOP_A**2 / (ions * duration_ps)
 
 
 def growth(line: Line) -> tuple[Verdict, list[str]]:
@@ -134,6 +150,7 @@ def finished(
     to_D = A2_PS_TO_CM2_S / 6.0
     fit, stderr, relative = line.slope, line.stderr, relative_error(line)
     t = float(stats.t.ppf(0.975, line.scatter.dof))
+    tensor = diffusion_tensor(line, source.cell_A, t)
     if verdict == "diffusive":
         low, high = fit.slope * np.exp(-t * relative), fit.slope * np.exp(t * relative)
         ln_stderr = relative
@@ -143,9 +160,12 @@ def finished(
         high = max(fit.slope + t * stderr, least, multiplied)
         ln_stderr = float(max(relative, _LARGEST_STDERR)) if fit.slope > 0.0 else float("inf")
         reasons.append(f"D is below {high * to_D:.2g} cm²/s; run longer or hotter for an estimate")
+        # A third of the trace is D: no direction can have more than three times the bound.
+        most = 3.0 * float(high) * to_D
+        tensor = replace(tensor, axes={a: Estimate(v.value, 0.0, most) for a, v in tensor.axes.items()})
     return Diffusivity(
         D_cm2_s=Estimate(max(fit.slope, 0.0) * to_D, float(low) * to_D, float(high) * to_D),
-        tensor=diffusion_tensor(line, source.cell_A, t),
+        tensor=tensor,
         temperature_K=source.temperature_K,
         ln_D_stderr=float(ln_stderr),
         fit_window_ps=(float(line.curve.lag_ps[fit.lags[0]]), float(line.curve.lag_ps[fit.lags[-1]])),
