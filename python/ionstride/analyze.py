@@ -96,7 +96,7 @@ def analyze(
     else:
         paths = [trajectory.read_trajectory(parts, mobile=mobile, **reading) for parts in runs]
         source = transport.displacements(paths, mobile, charge_e=charge_e, drift=drift)
-    row, _, _ = analyse(source, settings, threads, _lags(lags, source))
+    row, _, _ = analyse(source, settings, threads, _lags(lags))
     row["memory"] = {"estimate": words, "streamed": streamed}
     row["inputs"] = {str(file): tree_hash(Path(file)) for parts in runs for file in parts}
     row["versions"] = versions()
@@ -192,12 +192,12 @@ def _stream(
     return join(parts)
 
 
-def _lags(lags: str | Sequence[int], source: transport.Source) -> Any:
+def _lags(lags: str | Sequence[int]) -> Any:
     if isinstance(lags, str):
         if lags == "auto":
             return None
-        if lags == "all" and isinstance(source, Displacements):
-            return np.arange(1, len(source.time_ps) // 2 + 1)
+        if lags == "all":
+            return lags
         try:
             return np.array([int(v) for v in lags.split(",")])
         except ValueError:

@@ -36,7 +36,7 @@ def all_lags_ionstride(path: str, threads: int) -> Work:
     all_lags_msd(np.zeros((1, 4, 3)) + np.arange(4)[:, None], threads)  # imports
     remember()
     r = np.load(path)
-    return lambda: float(all_lags_msd(r, threads)[check_lag(r.shape[1])])
+    return lambda: float(all_lags_msd(r, threads)[check_lag(r.shape[1])].sum())
 
 
 def default_lags_ionstride(path: str, threads: int) -> Work:

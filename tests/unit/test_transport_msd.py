@@ -195,3 +195,18 @@ def test_breathing_framework_does_not_diffuse():
     """Fault: Li of an NPT run that breathes with the box; positions are referred to the mean cell, so it must not."""
     fit = fit_diffusivity(displacements([crystal(ions=16, frames=400)], "Li"))
     assert fit.D_cm2_s.low < 0.3**2 / 2 / 0.5 * 1e-4 < fit.D_cm2_s.high
+
+
+def test_all_lags_by_transforms_equal_the_direct_sum():
+    """Fault: wrap-around of a transform that is too short; digits lost where ions are far from the origin."""
+    rng = np.random.default_rng(21)
+    r = np.cumsum(rng.normal(0, [0.2, 0.5, 1.0], (7, 501, 3)), axis=1) + 3000.0
+    record = displacements_from_arrays(r, dt_ps=0.1, temperature_K=600.0, volume_A3=1000.0)
+    every = self_msd(record, "all")
+    direct = self_msd(record, np.arange(1, 251))
+    assert every.lag_ps == pytest.approx(direct.lag_ps)
+    assert every.xyz_A2 == pytest.approx(direct.xyz_A2, rel=1e-9)
+    assert every.value_A2 == pytest.approx(direct.value_A2, rel=1e-9)
+    assert np.array_equal(every.value_A2, self_msd(record, "all", threads=1).value_A2)
+    charge = charge_msd(record, "all")
+    assert charge.value_A2 == pytest.approx(charge_msd(record, np.arange(1, 251)).value_A2, rel=1e-9)

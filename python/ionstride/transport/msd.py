@@ -7,8 +7,9 @@ import numpy as np
 from ..checks import Array
 from ..errors import InputError
 from ..records import Displacements
-from ..results import Msd
-from .moments import IntArray, choose_lags, is_even, moments
+from ..results import Kind, Msd
+from .all_lags import all_lags_msd
+from .moments import IntArray, choose_lags, is_even, mean_step_ps, moments
 from .process import overlap_factor
 from .source import Source, collective_path, collective_source, frames_of, lag_moments
 
@@ -22,8 +23,8 @@ def self_msd(source: Source, lags: Any = None, threads: int = 0) -> Msd:
     Parameters
     ----------
     source : the ions' paths (`Displacements`), or streamed sums of them (`Accumulated`).
-    lags : (M) lags in frames (in mean steps where times are uneven); if not given `choose_lags`, or the lags of the
-        sums.
+    lags : (M) lags in frames (in mean steps where times are uneven); 'all' for all up to half the run by fast Fourier
+        transforms; if not given `choose_lags`, or the lags of the sums.
     threads : threads of the kernel, 0 for all cores.
 
     Returns
@@ -37,6 +38,8 @@ def self_msd(source: Source, lags: Any = None, threads: int = 0) -> Msd:
     InputError
         If a lag is not in 1 … T−1.
     """
+    if isinstance(lags, str):
+        return _all_lags(source, lags, "self", threads)
     chosen = _check_lags(lags, source)
     lag_ps, tensor, fourth = lag_moments(source, chosen, threads)
     return _record(lag_ps, tensor, fourth, chosen, frames_of(source), kind="self")
@@ -60,6 +63,8 @@ def charge_msd(source: Source, lags: Any = None, threads: int = 0) -> Msd:
     PhysicsError
         If the ions were made one by one: their correlations are gone.
     """
+    if isinstance(lags, str):
+        return _all_lags(collective_source(source), lags, "charge", threads)
     chosen = _check_lags(lags, source)
     lag_ps, tensor, fourth = lag_moments(collective_source(source), chosen, threads)
     return _record(lag_ps, tensor, fourth, chosen, frames_of(source), kind="charge")
@@ -130,6 +135,25 @@ def log_log_slope(msd: Msd) -> Array:
         low, high = max(0, min(near[0], m - 1)), min(len(log_lag) - 1, max(near[-1], m + 1))
         slope[m] = np.polyfit(log_lag[low : high + 1], log_msd[low : high + 1], 1)[0]
     return slope
+
+
+def _all_lags(source: Source, word: str, kind: Kind, threads: int) -> Msd:
+    if word != "all":
+        raise InputError(f"lags = '{word}', wanted 'all' or whole numbers of frames")
+    if not isinstance(source, Displacements) or not is_even(source):
+        raise InputError("all lags need evenly spaced frames in memory; choose lags, or leave them to IonStride")
+    frames = frames_of(source)
+    lags = np.arange(1, frames // 2 + 1)
+    xyz = all_lags_msd(source.r_A, threads)[lags]
+    n_independent = len(source.r_A) / overlap_factor(lags, frames)
+    return Msd(
+        lag_ps=np.asarray(lags * mean_step_ps(source), dtype=np.float64),
+        value_A2=xyz.sum(axis=1),
+        xyz_A2=xyz,
+        stderr_A2=np.sqrt(2.0 * np.sum(xyz**2, axis=1) / n_independent),  # as of Gaussian displacements
+        n_independent=n_independent,
+        kind=kind,
+    )
 
 
 def _check_lags(lags: Any, source: Source) -> IntArray:
