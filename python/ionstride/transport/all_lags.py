@@ -6,7 +6,7 @@ from ..checks import Array
 from ..errors import InputError
 from ..runrecord import cores
 
-_CHUNK = 8 * 1024 * 1024  # bytes of one batch of spectra: bounds what is needed beside the paths
+_CHUNK = 4 * 1024 * 1024  # bytes of one batch of spectra: bounds what is needed beside the paths
 
 
 def all_lags_msd(r_A: Array, threads: int = 0) -> Array:
