@@ -7,6 +7,7 @@ from ..errors import InputError
 from ..runrecord import cores
 
 _CHUNK = 4 * 1024 * 1024  # bytes of one batch of spectra: bounds what is needed beside the paths
+_LEAST_IONS = 8  # in a batch, so that the transforms fill vector registers and threads
 
 
 def all_lags_msd(r_A: Array, threads: int = 0) -> Array:
@@ -43,7 +44,7 @@ def all_lags_msd(r_A: Array, threads: int = 0) -> Array:
     length = fft.next_fast_len(2 * frames - 1, real=True)
     power = np.zeros((3, length // 2 + 1))
     squares = np.zeros((3, frames))
-    batch = max(1, _CHUNK // (8 * 3 * length))
+    batch = max(_LEAST_IONS, _CHUNK // (8 * 3 * length))
     workers = threads or cores()
     for first in range(0, n, batch):
         path = np.ascontiguousarray(r_A[first : first + batch].transpose(2, 0, 1))
