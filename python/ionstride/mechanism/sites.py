@@ -1,5 +1,7 @@
 """Sites of the mobile ions, found in their density or given by a structure."""
 
+from typing import Any
+
 import numpy as np
 
 from ..checks import Array, check_mobile
@@ -95,8 +97,8 @@ def nearest_other(fractional: Array, cell_A: Array) -> Array:
 
     reach = float(np.linalg.norm(cell_A, axis=1).min())  # an own image is no further than this
     images, _, _ = with_images(fractional, cell_A, reach)
-    distance, _ = cKDTree(images).query(fractional @ cell_A, k=2)
-    return np.asarray(distance[:, 1], dtype=np.float64)
+    distance = np.asarray(cKDTree(images).query(fractional @ cell_A, k=2)[0], dtype=np.float64)
+    return distance[:, 1]
 
 
 def _make(mobile: str, fractional: Array, cell_A: Array, core: float, source: str) -> Sites:
@@ -116,7 +118,7 @@ def _merge(grid: Array, peaks: Array, cell_A: Array, *, merge_A: float, saddle: 
     reach = max(3.0, merge_A)
     images, index, shift = with_images(peaks, cell_A, reach)
     height = grid[tuple(np.rint(peaks * grid.shape).astype(np.int64).T)]
-    near = cKDTree(images).query_ball_point(peaks @ cell_A, reach)
+    near: Any = cKDTree(images).query_ball_point(peaks @ cell_A, reach)
     along = np.linspace(0.0, 1.0, 25)[:, None]
     kept: list[int] = []
     is_kept = np.zeros(len(peaks), dtype=np.bool_)

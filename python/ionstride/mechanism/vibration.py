@@ -61,7 +61,7 @@ def green_kubo(correlation: VelocityCorrelation) -> Array:
     """
     from scipy.integrate import cumulative_trapezoid
 
-    integral = cumulative_trapezoid(correlation.value_A2_ps2, correlation.lag_ps, initial=0.0)
+    integral = cumulative_trapezoid(correlation.value_A2_ps2, correlation.lag_ps, initial=0)
     return np.asarray(integral / 3.0 * A2_PS_TO_CM2_S, dtype=np.float64)
 
 
