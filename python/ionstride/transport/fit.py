@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import InputError, PhysicsError
 from .scatter import THEORY_DOF, Scatter, compare, concerted
-from .source import Source, frames_of, lag_moments, possible_lags, step_ps_of
+from .source import Source, fit_moments, frames_of, possible_lags, step_ps_of
 from .window import (
     Curve,
     IntArray,
@@ -71,7 +71,7 @@ def fit_line(
     if frames < 4:
         raise PhysicsError(f"{frames} frames are too few to fit a diffusion coefficient; record more often or longer")
     lag = possible_lags(source, _given_lags(fit_ps, step_ps, frames)) if fit_ps is not None else ladder(frames)
-    lag_ps, tensor, fourth = lag_moments(source, lag, threads)
+    lag_ps, tensor, fourth = fit_moments(source, lag, threads)
     curve = make_curve(lag, lag_ps, tensor, fourth, frames)
     if curve.msd_A2[0] <= 0.0:
         raise PhysicsError("the mobile ions do not move at all: every displacement is zero")
