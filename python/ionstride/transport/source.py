@@ -11,9 +11,10 @@ from ..accumulated import block_msd as accumulated_block_msd
 from ..checks import Array
 from ..errors import InputError, PhysicsError
 from ..records import Displacements
-from .moments import IntArray, is_even, mean_step_ps, moments
+from .moments import IntArray, is_even, mean_step_ps, moments, possible_pairs
 
 Source = Displacements | Accumulated
+_GAP = 4.0  # mean steps between frames beyond which time counts as not looked at
 _BATCH = 64 * 1024 * 1024  # bytes of paths that are thinned at a time
 LEAST_FRAMES = 64  # shorter runs have no sums over blocks when streamed
 BLOCKS = (16, 8, 4, 2, 1)  # equal stretches of time that a run is cut into, for the scatter between them
@@ -24,6 +25,14 @@ def frames_of(source: Source) -> int:
     return len(source.time_ps) if isinstance(source, Displacements) else source.n_frames
 
 
+def covered_frames(source: Source) -> int:
+    """Return the frames of a run of even steps that says as much: all, less what gaps of uneven times leave out."""
+    if not isinstance(source, Displacements) or is_even(source):
+        return frames_of(source)
+    steps = np.diff(source.time_ps) / mean_step_ps(source)
+    return 1 + int(np.sum(np.minimum(steps, _GAP)))
+
+
 def step_ps_of(source: Source) -> float:
     """Return the mean time between frames in ps."""
     if isinstance(source, Displacements):
@@ -32,9 +41,9 @@ def step_ps_of(source: Source) -> float:
 
 
 def possible_lags(source: Source, wanted: IntArray) -> IntArray:
-    """Return the wanted lags; of sums, the lags within their range that were gathered."""
+    """Return the wanted lags that have pairs of frames; of sums, those within their range that were gathered."""
     if isinstance(source, Displacements):
-        return wanted
+        return possible_pairs(source, wanted)
     inside: IntArray = source.lag[(source.lag >= wanted.min()) & (source.lag <= wanted.max())]
     return inside
 
@@ -123,7 +132,8 @@ def block_msd(source: Source, blocks: int, lags: IntArray, threads: int = 0) -> 
     for b in range(blocks):
         part = slice(b * length, (b + 1) * length)
         try:
-            tensor = moments(source.r_A[:, part], source.time_ps[part], lags, even, threads)[1]
+            step_ps = mean_step_ps(source)
+            tensor = moments(source.r_A[:, part], source.time_ps[part], lags, even, threads, step_ps=step_ps)[1]
         except PhysicsError:
             return None
         cells[:, b] = tensor[..., :3].sum(axis=-1)
