@@ -110,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
     arrhenius = _command(commands, "arrhenius", "activation energy from several temperatures", ARRHENIUS_EXAMPLES)
     arrhenius.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders with a transport.json")
     arrhenius.add_argument("--at", type=float, default=300.0, metavar="K", help="extrapolate to (default 300)")
-    arrhenius.add_argument("--charge", type=float, default=1.0, metavar="E", help="charge of the ion (default 1)")
+    arrhenius.add_argument("--charge", type=float, metavar="E", help="charge of the ion (default: that of the results)")
     arrhenius.add_argument("--out", type=Path, required=True, metavar="FILE.json")
 
     deck = _command(commands, "deck", "write LAMMPS decks without running them", DECK_EXAMPLES)

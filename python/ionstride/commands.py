@@ -97,7 +97,8 @@ def arrhenius(args: argparse.Namespace) -> int:
     sizes = {(row["n_ions"], round(row["volume_A3"] / row["n_ions"], 1)) for row in rows}
     if len({round(per_ion, 0) for _, per_ion in sizes}) > 1:
         Screen().warn("the cells differ in volume per ion by more than a little; conductivity takes the first one's")
-    settings = TransportSettings(at_K=args.at, charge_e=args.charge)
+    charge_e = rows[0].get("charge_e", 1.0) if args.charge is None else args.charge
+    settings = TransportSettings(at_K=args.at, charge_e=charge_e)
     fits = [fit for row in rows if (fit := read_fit(row)) is not None]
     charges = [fit for row in rows if (fit := read_fit(row, "charge")) is not None]
     line = through_temperatures(fits, charges, rows[0]["n_ions"], rows[0]["volume_A3"], settings)

@@ -11,6 +11,8 @@ _SIGNIFICANT = 0.05  # scatter about the line that chance makes this seldom is t
 _BAND_POINTS = 60
 _LARGEST_SPREAD = 1.5  # of ln D behind a bound
 _NEWTON_STEPS = 50
+_DISTINCT = 1e-3  # relative difference of temperatures that still are two
+_LARGEST_LN = 600.0  # keeps what is extrapolated from nearly equal temperatures a number
 _CURVED = 2.5  # standard errors of the quadratic term that earn a warning
 
 
@@ -28,8 +30,9 @@ def fit_arrhenius(
 
     Weighted least squares by the errors of ln D.  A temperature at which only a bound of D is known enters as the
     probability that D lies below it (a normal distribution's, as in censored regression).  Errors are multiplied by
-    max(1, √(χ²/dof)).  They are taken as known (normal quantile), unless the scatter about the line is larger than
-    they allow (p < 0.05): then it is estimated from the few points, and Student's t for their number holds.
+    max(1, √(χ²/dof)); a bound that the line passes above counts in χ².  They are taken as known (normal quantile),
+    unless the scatter about the line is larger than they allow (p < 0.05): then it is estimated from the few points,
+    and Student's t for their number holds.
 
     Parameters
     ----------
@@ -50,6 +53,8 @@ def fit_arrhenius(
         raise InputError(f"at_K = {at_K:g}, wanted a temperature above zero")
     points, bounds, warnings = _points(diffusivities)
     x = np.array([1.0 / (KB_EV_K * p.temperature_K) for p in points])
+    if not all(p.D_cm2_s.value > 0.0 for p in points):
+        raise InputError("a D that is called diffusive is not above zero: an Arrhenius line needs its logarithm")
     y = np.log([p.D_cm2_s.value for p in points])
     error = np.array([p.ln_D_stderr for p in points])
     if not (np.isfinite(error).all() and (error > 0.0).all()):
@@ -64,8 +69,11 @@ def fit_arrhenius(
     dof = len(points) - 2
     quantile = float(stats.norm.ppf(0.975))
     chi2_per_dof = None
+    chi2 = float(np.sum(((y - design @ [ln_D0, Ea]) / error) ** 2))
+    missed, said = _missed_bounds(best, bounds)
+    chi2, dof = chi2 + float(np.sum(missed**2)), dof + len(missed)
+    warnings += said
     if dof >= 1:
-        chi2 = float(np.sum(((y - design @ [ln_D0, Ea]) / error) ** 2))
         chi2_per_dof = chi2 / dof
         covariance = covariance * max(1.0, chi2_per_dof)
         if stats.chi2.sf(chi2, dof) < _SIGNIFICANT:
@@ -88,7 +96,8 @@ def fit_arrhenius(
         row = np.array([1.0, -1.0 / (KB_EV_K * temperature_K)])
         middle = float(row @ [ln_D0, Ea])
         half = quantile * float(np.sqrt(row @ covariance @ row))
-        return Estimate(*(float(np.exp(middle + s * half)) for s in (0, -1, 1)))
+        reach = (np.clip(middle + s * half, -_LARGEST_LN, _LARGEST_LN) for s in (0, -1, 1))
+        return Estimate(*(float(np.exp(v)) for v in reach))
 
     half = quantile * np.sqrt(np.diag(covariance))
     D_at = line(at_K)
@@ -112,6 +121,29 @@ def fit_arrhenius(
     )
 
 
+def _normal(bounds: list[Diffusivity]) -> tuple[Array, Array, Array]:
+    """Return spread and middle of the normal distribution of ln D behind each bound, and its row of the design."""
+    spread = np.array([min(b.ln_D_stderr, _LARGEST_SPREAD) for b in bounds])
+    middle = np.log([b.D_cm2_s.high for b in bounds]) - 1.96 * spread
+    return spread, middle, np.array([[1.0, -1.0 / (KB_EV_K * b.temperature_K)] for b in bounds])
+
+
+def _missed_bounds(best: Array, bounds: list[Diffusivity]) -> tuple[Array, list[str]]:
+    """Return by how many spreads the line misses the bounds that it passes above, and a warning for each."""
+    if not bounds:
+        return np.empty(0), []
+    spread, middle, rows = _normal(bounds)
+    line = rows @ best
+    missed = line > np.log([b.D_cm2_s.high for b in bounds])
+    warnings = [
+        f"at {b.temperature_K:g} K the line gives {np.exp(at):.2g} cm²/s, above the bound of {b.D_cm2_s.high:.2g}: one "
+        "line does not fit both (a change of mechanism or phase, or a run that was too short)"
+        for b, at, above in zip(bounds, line, missed, strict=True)
+        if above
+    ]
+    return ((line - middle) / spread)[missed], warnings
+
+
 def _with_bounds(start: Array, information: Array, bounds: list[Diffusivity]) -> tuple[Array, Array]:
     """Return ln D0 and Ea, and their covariance, with temperatures at which D is only known to be below a bound.
 
@@ -126,9 +158,7 @@ def _with_bounds(start: Array, information: Array, bounds: list[Diffusivity]) ->
     """
     from scipy import special
 
-    spread = np.array([min(b.ln_D_stderr, _LARGEST_SPREAD) for b in bounds])
-    middle = np.log([b.D_cm2_s.high for b in bounds]) - 1.96 * spread
-    rows = np.array([[1.0, -1.0 / (KB_EV_K * b.temperature_K)] for b in bounds])
+    spread, middle, rows = _normal(bounds)
     best = start.copy()
     hessian = information
     for _ in range(_NEWTON_STEPS):
@@ -160,17 +190,23 @@ def _curvature(x: Array, y: Array, error: Array) -> list[str]:
     ]
 
 
+def _two(given: list[Diffusivity]) -> bool:
+    """Return whether there are two temperatures that differ by more than a thermostat does from itself."""
+    T = [d.temperature_K for d in given]
+    return len(T) > 1 and max(T) > (1.0 + _DISTINCT) * min(T)
+
+
 def _points(diffusivities: list[Diffusivity]) -> tuple[list[Diffusivity], list[Diffusivity], list[str]]:
     """Return the points, the bounds beside them, and warnings."""
     given = sorted(diffusivities, key=lambda d: d.temperature_K)
-    if len({d.temperature_K for d in given}) < 2:
+    if not _two(given):
         said = f"{given[0].temperature_K:g} K alone" if given else "none"
         raise InputError(
             f"an Arrhenius line needs D at two temperatures or more (three to test it), got {said}; "
             "run another temperature"
         )
     good = [d for d in given if d.verdict == "diffusive"]
-    if len({d.temperature_K for d in good}) >= 2:
+    if _two(good):
         bounds = [d for d in given if d.verdict != "diffusive" and d.D_cm2_s.high > 0.0]
         return (
             good,
@@ -182,7 +218,7 @@ def _points(diffusivities: list[Diffusivity]) -> tuple[list[Diffusivity], list[D
             ],
         )
     usable = [d for d in given if d.D_cm2_s.value > 0.0 and np.isfinite(d.ln_D_stderr)]
-    if len({d.temperature_K for d in usable}) < 2:
+    if not _two(usable):
         raise InputError(
             "fewer than two temperatures have a diffusion coefficient above zero, so there is no Arrhenius line; "
             "run longer or hotter"

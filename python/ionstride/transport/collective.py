@@ -1,7 +1,7 @@
 """Motion of the charge of all ions together: its D, and the Haven ratio."""
 
 from ..results import Diffusivity, Estimate
-from .diffusivity import finished, growth, relative_error, slope_of_no_hop
+from .diffusivity import FASTER, finished, growth, relative_error, slope_of_no_hop
 from .fit import BENT, fit_line
 from .scatter import THEORY_DOF_OF_SUMS
 from .source import Source, collective_source, frames_of, step_ps_of
@@ -36,8 +36,13 @@ def fit_charge_diffusivity(
     line = fit_line(charge, fit_ps, threads, not_before, THEORY_DOF_OF_SUMS)
     verdict, reasons = growth(line)
     relative = relative_error(line)
+    if verdict == "diffusive" and FASTER in self_diffusivity.reasons:  # one path alone is too noisy to show it
+        verdict = "bound"
+        reasons.append("the ions' own MSD grows faster than time")
     if verdict == "not-diffusing":
         reasons.append("the slope of the charge MSD is not above zero by its own error")
+    elif verdict == "bound":
+        pass
     elif line.bend > BENT and fit_ps is None:
         verdict = "bound"
         reasons.append("it still falls: the slope is an upper bound of that of long-range motion")

@@ -13,7 +13,14 @@ from .tensor import diffusion_tensor
 
 HOP_A = 3.0  # He, Zhu, Mo: the usual distance between sites of a lithium conductor
 FEWEST_HOPS = 10.0  # below it the interval is a bound
+_WIDEST = 1.5  # error of ln D that a bound counts with at most
 _LARGEST_STDERR = 0.6  # of ln D; beyond it the interval is a bound
+FASTER = (
+    "it grows faster than time, as of a crystal that drifts or of ions in flight: its slope is no diffusion "
+    "coefficient; remove the drift, or run longer"
+)
+_FLIGHT = 1.3  # power of t beyond which an MSD whose slope still rises is no diffusion's
+_RISING = 1.0  # standard errors of that rise
 _SMALLEST_RISE_A2 = 1.0  # diffusive part of the MSD over the whole run; below it no ion has changed its site
 
 
@@ -70,6 +77,8 @@ def fit_diffusivity(source: Source, fit_ps: tuple[float, float] | None = None, t
             f"the slope of the MSD is not above zero by its own error: ions vibrate with an MSD of "
             f"{line.curve.msd_A2[fit.lags[-1]]:.2g} Å²"
         )
+    elif verdict == "bound":
+        pass
     elif line.bend > BENT and fit_ps is None:
         verdict = "bound"
         reasons.append(
@@ -109,14 +118,31 @@ def growth(line: Line) -> tuple[Verdict, list[str]]:
     """Return the verdict from the slope and its error alone, and how the MSD grows, in words."""
     curve, fit = line.curve, line.slope
     first_ps, last_ps = float(curve.lag_ps[fit.lags[0]]), float(curve.lag_ps[fit.lags[-1]])
-    local = float(np.log(curve.msd_A2[fit.lags[-1]] / curve.msd_A2[fit.lags[0]]) / np.log(last_ps / first_ps))
+    local = _power(line)
     reasons = [f"MSD grows as t^{local:.2f} from {first_ps:.3g} to {last_ps:.3g} ps"]
     if abs(line.bend) > BENT:
         reasons.append(
             f"the MSD is no straight line: its slope changes by {abs(line.bend):.2g} standard errors towards longer "
             "lags"
         )
-    return ("not-diffusing" if fit.slope - 1.645 * line.stderr <= 0.0 else "diffusive"), reasons
+    if fit.slope - 1.645 * line.stderr <= 0.0:
+        return "not-diffusing", reasons
+    if not flies(line):
+        return "diffusive", reasons
+    reasons.append(FASTER)
+    return "bound", reasons
+
+
+def flies(line: Line) -> bool:
+    """Return whether the MSD grows faster than time to the end of what could be looked at."""
+    return line.bend < -_RISING and _power(line) > _FLIGHT
+
+
+def _power(line: Line) -> float:
+    """Return the mean power of t by which the MSD grows over the fitted lags."""
+    ends = line.slope.lags[[0, -1]]
+    growth, span = (np.log(v[ends[1]] / v[ends[0]]) for v in (line.curve.msd_A2, line.curve.lag_ps))
+    return float(growth / span)
 
 
 def relative_error(line: Line) -> float:
@@ -155,7 +181,8 @@ def finished(
         low, high = fit.slope * np.exp(-t * relative), fit.slope * np.exp(t * relative)
         ln_stderr = relative
     else:
-        multiplied = fit.slope * np.exp(t * min(relative, 1.5)) if fit.slope > 0.0 else 0.0
+        reach = _WIDEST if flies(line) else min(relative, _WIDEST)
+        multiplied = fit.slope * np.exp(t * reach) if fit.slope > 0.0 else 0.0
         low = 0.0
         high = max(fit.slope + t * stderr, least, multiplied)
         ln_stderr = float(max(relative, _LARGEST_STDERR)) if fit.slope > 0.0 else float("inf")

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import InputError, PhysicsError
+from ..records import Displacements
 from .scatter import THEORY_DOF, Scatter, compare, concerted
-from .source import Source, frames_of, lag_moments, possible_lags, step_ps_of
+from .source import Source, covered_frames, fit_moments, frames_of, possible_lags, step_ps_of
 from .window import (
     Curve,
     IntArray,
@@ -70,9 +71,14 @@ def fit_line(
     step_ps = step_ps_of(source)
     if frames < 4:
         raise PhysicsError(f"{frames} frames are too few to fit a diffusion coefficient; record more often or longer")
-    lag = possible_lags(source, _given_lags(fit_ps, step_ps, frames)) if fit_ps is not None else ladder(frames)
-    lag_ps, tensor, fourth = lag_moments(source, lag, threads)
-    curve = make_curve(lag, lag_ps, tensor, fourth, frames)
+    covered = covered_frames(source)
+    lag = _given_lags(fit_ps, step_ps, frames) if fit_ps is not None else ladder(covered)
+    if fit_ps is not None or isinstance(source, Displacements):
+        lag = possible_lags(source, lag)
+    if len(lag) < 2:
+        raise PhysicsError("fewer than two lags have frames that far apart, so there is nothing to fit")
+    lag_ps, tensor, fourth = fit_moments(source, lag, threads)
+    curve = make_curve(lag, lag_ps, tensor, fourth, covered)
     if curve.msd_A2[0] <= 0.0:
         raise PhysicsError("the mobile ions do not move at all: every displacement is zero")
     together = concerted(source, threads)

@@ -49,7 +49,25 @@ def is_even(displacements: Displacements) -> bool:
     return bool(np.abs(step - mean).max() <= _EVEN * mean + rounding)
 
 
-def moments(r_A: Array, time_ps: Array, lags: IntArray, even: bool, threads: int = 0) -> tuple[Array, Array, Array]:
+def possible_pairs(displacements: Displacements, lags: IntArray) -> IntArray:
+    """Return the lags that some pair of frames is apart by, to half a mean step; all of them at even times."""
+    if is_even(displacements):
+        return lags
+    time, step = displacements.time_ps, mean_step_ps(displacements)
+    found = [
+        bool(np.any(np.searchsorted(time, time + (lag + 0.5) * step) > _first_after(time, lag, step))) for lag in lags
+    ]
+    return lags[np.array(found, dtype=np.bool_)]
+
+
+def _first_after(time_ps: Array, lag: int, step_ps: float) -> IntArray:
+    first = np.searchsorted(time_ps, time_ps + (lag - 0.5) * step_ps)
+    return np.asarray(np.maximum(first, np.arange(len(time_ps)) + 1), dtype=np.int64)
+
+
+def moments(
+    r_A: Array, time_ps: Array, lags: IntArray, even: bool, threads: int = 0, *, step_ps: float | None = None
+) -> tuple[Array, Array, Array]:
     """Return lag times and the per-ion moments of the displacement.
 
     Parameters
@@ -59,6 +77,7 @@ def moments(r_A: Array, time_ps: Array, lags: IntArray, even: bool, threads: int
     lags : (M) lags in (mean) frames.
     even : whether frames are evenly spaced.  If not, all pairs of frames whose distance in time is within half
         a mean step of the lag are averaged.
+    step_ps : what the lags are counted in; the mean step of these frames if None (a part of a run has another one).
 
     Returns
     -------
@@ -71,7 +90,7 @@ def moments(r_A: Array, time_ps: Array, lags: IntArray, even: bool, threads: int
     PhysicsError
         If uneven times leave a lag without pairs.
     """
-    step = float(time_ps[-1] - time_ps[0]) / (len(time_ps) - 1)
+    step = float(time_ps[-1] - time_ps[0]) / (len(time_ps) - 1) if step_ps is None else step_ps
     lags = np.ascontiguousarray(lags, dtype=np.int64)
     if even:
         tensor, fourth = _kernels.displacement_moments(np.ascontiguousarray(r_A), lags, threads)
@@ -80,9 +99,8 @@ def moments(r_A: Array, time_ps: Array, lags: IntArray, even: bool, threads: int
     tensor = np.empty((len(r_A), len(lags), 6))
     fourth = np.empty((len(r_A), len(lags)))
     for m, lag in enumerate(lags):
-        first = np.searchsorted(time_ps, time_ps + (lag - 0.5) * step)
+        first = _first_after(time_ps, int(lag), step)
         last = np.searchsorted(time_ps, time_ps + (lag + 0.5) * step)
-        first = np.maximum(first, np.arange(len(time_ps)) + 1)
         count = np.maximum(last - first, 0)
         origin = np.repeat(np.arange(len(time_ps)), count)
         if len(origin) == 0:

@@ -11,7 +11,7 @@ from ..results import Kind, Msd
 from .all_lags import all_lags_msd
 from .moments import IntArray, choose_lags, is_even, mean_step_ps, moments
 from .process import overlap_factor
-from .source import Source, collective_path, collective_source, frames_of, lag_moments
+from .source import Source, collective_path, collective_source, frames_of, lag_moments, possible_lags
 
 
 def self_msd(source: Source, lags: Any = None, threads: int = 0) -> Msd:
@@ -159,7 +159,7 @@ def _all_lags(source: Source, word: str, kind: Kind, threads: int) -> Msd:
 def _check_lags(lags: Any, source: Source) -> IntArray:
     n_frames = frames_of(source)
     if lags is None:
-        return choose_lags(n_frames) if isinstance(source, Displacements) else source.lag
+        return possible_lags(source, choose_lags(n_frames)) if isinstance(source, Displacements) else source.lag
     chosen = np.asarray(lags)
     if chosen.ndim != 1 or len(chosen) == 0 or not (chosen == np.rint(chosen)).all():
         raise InputError("lags must be whole numbers of frames, at least one")

@@ -33,7 +33,7 @@ class Scatter:
 
 
 def concerted(source: Source, threads: int) -> float:
-    """Return by how much the scatter between blocks of time exceeds that of independent ions; 1 if not significant.
+    """Return by how much the variance of the mean over ions exceeds that of independent ions; 1 if not significant.
 
     A short lag and 16 blocks tell whether squared displacements of different ions rise and fall together.
     """
@@ -50,10 +50,15 @@ def concerted(source: Source, threads: int) -> float:
     free = blocks * len(runs) - 1
     inner = cells.size - blocks * len(runs)
     within = sum(float(np.sum((run - run.mean(axis=0)) ** 2)) for run in runs) / max(inner, 1)
-    if within <= 0.0 or inner < 2:
+    if inner < 2:
         return 1.0
-    ratio = _columns(cells, source.run) / within
-    return ratio if ratio > stats.f.ppf(0.999, free, inner) else 1.0
+    between = _columns(cells, source.run)
+    ions = len(cells) / len(runs)
+    if ions <= 1.0 or not between > stats.f.ppf(0.999, free, inner) * within:
+        return 1.0
+    # within = σ²(1 − ρ) and between = σ²(1 + (ions − 1) ρ); the theory of one ion is held against σ² itself.
+    # Ions that all do the same are one.
+    return ions * between / (between + (ions - 1.0) * within)
 
 
 def compare(
