@@ -19,7 +19,7 @@ from .memory import MemoryEstimate, estimate_memory
 from .others import read_ase_traj, read_mdanalysis
 from .siesta import read_siesta
 from .sound import check_frames
-from .stream import open_stream
+from .stream import STREAMED_UNWRAP, open_stream
 from .unwrap import SCHEMES, rewrap
 from .vasp import read_xdatcar
 from .vasp_output import read_outcar, read_vasprun
@@ -27,6 +27,7 @@ from .xyz import read_xyz
 
 __all__ = [
     "SCHEMES",
+    "STREAMED_UNWRAP",
     "UNWRAP",
     "MemoryEstimate",
     "estimate_memory",
