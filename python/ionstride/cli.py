@@ -180,7 +180,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno is None:
             raise
         what = f" '{error.filename}'" if error.filename else ""
-        print(f"ionstride: {error.strerror}{what}; finished stages are kept", file=sys.stderr)
+        kept = "finished stages are kept" if args.command == "run" else "give another path, or see to its permissions"
+        print(f"ionstride: {error.strerror}{what}; {kept}", file=sys.stderr)
         return 2
 
 

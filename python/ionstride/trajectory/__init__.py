@@ -170,7 +170,7 @@ def read_trajectory(
         stop=stop,
         stride=stride,
         unwrap=unwrap,
-        why_no_time=_WHY_NO_TIME.get(kind, "the file does not say the time of its frames"),
+        why_no_time=_WHY_NO_TIME.get(kind, f"{paths[0]} does not say the time of its frames"),
         frame_ps=frame_ps,
     )
 
