@@ -1,6 +1,13 @@
 """``python -m ionstride`` is ``ionstride``."""
 
-from .cli import main
+import sys
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        from .cli import main
+
+        code = main()
+    except KeyboardInterrupt:  # so early that nothing is begun
+        print("ionstride: interrupted", file=sys.stderr)
+        code = 130
+    raise SystemExit(code)

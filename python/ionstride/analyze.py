@@ -12,14 +12,19 @@ from .errors import InputError, MissingToolError, PhysicsError
 from .records import Displacements, Trajectory
 from .runrecord import tree_hash, versions, write_json, write_text
 from .settings import TransportSettings
+from .stages import asked
 from .stages.analysis import analyse, msd_csv
 from .ui import Screen
 
+_PRODUCTS = (
+    "transport.json", "mechanism.json", "CHGCAR_density.vasp", "density.cube", "msd.csv", "analysis.html",
+    *(f"{name}.svg" for name in ("msd", "density", "rdf", "jumps", "van_hove", "vibration")),
+)  # fmt: skip
 _SCHEMES = ("minimum-image", "tor", "lattice")
 
 
 def analyze(
-    files: Sequence[Path | str],
+    files: Path | str | Sequence[Path | str],
     *,
     mobile: str,
     temperature_K: float,
@@ -47,7 +52,7 @@ def analyze(
 
     Parameters
     ----------
-    files : the parts of one run, in order.
+    files : the parts of one run, in order; or its only file.
     mobile : element of the mobile ion.
     temperature_K : temperature of the run.
     out : folder for `transport.json`, CSV curves, figures and the page; nothing is written if None.
@@ -68,9 +73,16 @@ def analyze(
     InputError, FormatError, PhysicsError, MissingToolError
         As said by what is called; one sentence each.
     """
-    runs = [list(files), *(list(parts) for parts in replicas)]
-    if not temperature_K > 0.0:
-        raise InputError(f"temperature {temperature_K:g} K, wanted above 0 K")
+    runs = [_listed(files), *(_listed(parts) for parts in replicas)]
+    types = asked.check_types(types)
+    asked.check_kelvin("--temperature", temperature_K)
+    asked.check_charge(charge_e)
+    asked.check_window(fit_ps)
+    asked.check_clock(frame_ps, timestep_ps)
+    asked.check_twice(runs)
+    if out is not None:
+        asked.check_folder(Path(out))
+    cross = [element.strip() for element in cross]
     reading: dict[str, Any] = {
         "temperature_K": temperature_K,
         "frame_ps": frame_ps,
@@ -87,18 +99,29 @@ def analyze(
     paths: list[Trajectory] = []
     source: transport.Source
     if streamed:
+        if unwrap not in trajectory.STREAMED_UNWRAP:
+            raise InputError(
+                f"--unwrap {unwrap} needs the whole run in memory, and it is too big for that; take "
+                f"{', '.join(trajectory.STREAMED_UNWRAP)}, fewer frames (--start, --stop), or raise --memory-GB"
+            )
         if cross or mechanism or lags != "auto":
             raise InputError(
                 "--cross, --mechanism and --lags need the whole run in memory, and it is too big for that; leave them "
-                "out, take fewer frames (--stride), or raise --memory-GB"
+                "out, take fewer frames (--start, --stop), or raise --memory-GB"
             )
         source = _stream(runs, reading, screen, mobile=mobile, charge_e=charge_e, drift=drift, threads=threads)
     else:
         paths = [trajectory.read_trajectory(parts, mobile=mobile, **reading) for parts in runs]
         source = transport.displacements(paths, mobile, charge_e=charge_e, drift=drift)
+    asked.check_used(source.source)
+    inputs = {str(file): tree_hash(Path(file)) for parts in runs for file in parts}
+    asked.check_copies(inputs)
+    if screen is not None:
+        for note in asked.notes(source.source):
+            screen.warn(note)
     row, _, _ = analyse(source, settings, threads, _lags(lags))
     row["memory"] = {"estimate": words, "streamed": streamed}
-    row["inputs"] = {str(file): tree_hash(Path(file)) for parts in runs for file in parts}
+    row["inputs"] = inputs
     row["versions"] = versions()
     row["unwrap_schemes"] = _schemes(paths, unwrap, settings, threads, mobile=mobile, drift=drift)
     row["cross"] = {
@@ -125,7 +148,8 @@ def write_analysis(
     """
     plain = dict(row)
     mechanism = plain.pop("mechanism", None)
-    write_json(out / "transport.json", plain)
+    for name in _PRODUCTS:  # of an earlier analysis: none may stand beside the numbers of this one
+        (out / name).unlink(missing_ok=True)
     write_text(out / "msd.csv", msd_csv(row["msd"]))
     written = ["transport.json", "msd.csv"]
     if mechanism is not None:
@@ -146,7 +170,12 @@ def write_analysis(
         written.append(report.write_analysis_page(row, out, extra_figures=pictures).name)
     except MissingToolError:
         pass
+    write_json(out / "transport.json", plain)  # last: where it is, all is
     return written
+
+
+def _listed(files: Path | str | Sequence[Path | str]) -> list[Path | str]:
+    return [files] if isinstance(files, (str, Path)) else list(files)
 
 
 def _choose_way(
@@ -165,8 +194,8 @@ def _choose_way(
         return words, False
     if not all(e.streamable for e in estimates):
         raise InputError(
-            f"{words}, above the limit of {limit / 1e9:.3g} GB, and only LAMMPS dumps and what MDAnalysis reads can be "
-            "streamed; take fewer frames (--start, --stop), raise --memory-GB, or convert the files"
+            f"{words}, and {limit / 1e9:.3g} GB may be used; only unpacked LAMMPS dumps and what MDAnalysis reads can be "
+            "streamed: take fewer frames (--start, --stop), raise --memory-GB, or convert the files"
         )
     if screen is not None:
         screen.say(f"{words}; the frames are streamed")
@@ -199,12 +228,12 @@ def _lags(lags: str | Sequence[int]) -> Any:
         if lags == "all":
             return lags
         try:
-            return np.array([int(v) for v in lags.split(",")])
-        except ValueError:
+            return np.unique([int(v) for v in lags.split(",")])
+        except (ValueError, OverflowError):
             raise InputError(
-                f"--lags {lags}, wanted 'auto', 'all' or whole numbers of frames, such as 1,2,5,10"
+                f"--lags '{lags}', wanted 'auto', 'all' or whole numbers of frames, such as 1,2,5,10"
             ) from None
-    return np.asarray(lags)
+    return np.unique(np.asarray(lags))
 
 
 def _schemes(

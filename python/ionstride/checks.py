@@ -64,5 +64,7 @@ def check_choice(name: str, value: str, known: Sequence[str]) -> None:
 def check_mobile(symbols: Sequence[str], mobile: str) -> None:
     """Raise `InputError` if the mobile element is absent; the present ones are named."""
     if mobile not in symbols:
-        present = ", ".join(sorted(set(symbols)))
-        raise InputError(f"mobile element '{mobile}' is not in the data; present: {present}")
+        present = sorted(set(symbols))
+        letters = "".join(c for c in mobile if c.isalpha()).lower()
+        meant = next((f" (did you mean '{s}'?)" for s in present if s.lower() == letters), "")
+        raise InputError(f"mobile element '{mobile}' is not in the data{meant}; present: {', '.join(present)}")

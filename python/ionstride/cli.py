@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from . import __version__
 from .errors import IonstrideError
@@ -52,9 +53,20 @@ How soft or hard a calculator's forces are against those of labelled frames: slo
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one sentence what is wrong, without pages of usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the sentence and exit with 2."""
+        if message.startswith("unrecognized arguments") and " -" not in message:
+            message += " (lists have commas and no blanks, such as --types Li,P,S)"
+        print(f"ionstride: {message}; see '{self.prog} --help'", file=sys.stderr)
+        raise SystemExit(2)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="ionstride",
         description="From picoseconds of first-principles data to ion diffusion, conductivity and activation energy.",
     )
@@ -110,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     arrhenius = _command(commands, "arrhenius", "activation energy from several temperatures", ARRHENIUS_EXAMPLES)
     arrhenius.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders with a transport.json")
     arrhenius.add_argument("--at", type=float, default=300.0, metavar="K", help="extrapolate to (default 300)")
-    arrhenius.add_argument("--charge", type=float, metavar="E", help="charge of the ion (default: that of the results)")
+    arrhenius.add_argument("--charge", type=float, metavar="E", help="charge of the ion (default: as analysed)")
     arrhenius.add_argument("--out", type=Path, required=True, metavar="FILE.json")
 
     deck = _command(commands, "deck", "write LAMMPS decks without running them", DECK_EXAMPLES)
@@ -131,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, examples: str
+    commands: "argparse._SubParsersAction[Parser]", name: str, text: str, examples: str
 ) -> argparse.ArgumentParser:
     made: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".", epilog=examples,
@@ -168,7 +180,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno is None:
             raise
         what = f" '{error.filename}'" if error.filename else ""
-        print(f"ionstride: {error.strerror}{what}; finished stages are kept", file=sys.stderr)
+        kept = "finished stages are kept" if args.command == "run" else "give another path, or see to its permissions"
+        print(f"ionstride: {error.strerror}{what}; {kept}", file=sys.stderr)
         return 2
 
 

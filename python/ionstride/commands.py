@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+import numpy as np
+
+from .errors import InputError, PhysicsError
 from .runrecord import read_json, write_json
 from .settings import TransportSettings, as_toml, load_study
 from .ui import Screen
@@ -84,30 +86,48 @@ def analyze(args: argparse.Namespace) -> int:
 
 def arrhenius(args: argparse.Namespace) -> int:
     """``ionstride arrhenius``."""
+    from .stages import asked
     from .stages.analysis import read_fit, words
     from .stages.transport import through_temperatures
 
     rows: list[dict[str, Any]] = []
-    for folder in args.folders:
-        file = folder / "transport.json" if folder.is_dir() else folder
+    files = [folder / "transport.json" if folder.is_dir() else folder for folder in args.folders]
+    asked.check_kelvin("--at", args.at)
+    asked.check_twice([files])
+    asked.check_file(args.out, files)
+    for file in files:
         found = read_json(file)
         if not isinstance(found, dict) or not ("temperatures" in found or "D_self_cm2_s" in found):
             raise InputError(f"'{file}' holds no result of 'ionstride analyze' or of a study; give folders that do")
         rows += found.get("temperatures", [found])
-    sizes = {(row["n_ions"], round(row["volume_A3"] / row["n_ions"], 1)) for row in rows}
-    if len({round(per_ion, 0) for _, per_ion in sizes}) > 1:
-        Screen().warn("the cells differ in volume per ion by more than a little; conductivity takes the first one's")
-    charge_e = rows[0].get("charge_e", 1.0) if args.charge is None else args.charge
+    if not rows:
+        raise InputError(f"'{files[0]}' holds no temperature; give folders with results")
+    asked.check_one_ion(rows)
+    charge_e = asked.charge_of(rows) if args.charge is None else args.charge
+    asked.check_charge(charge_e)
+    per_ion = [row["volume_A3"] / row["n_ions"] for row in rows]
+    if max(per_ion) > 1.1 * min(per_ion):
+        Screen().warn(
+            f"the cells hold {min(per_ion):.3g} to {max(per_ion):.3g} Å³ per ion: are all of one material? "
+            f"Conductivity takes the first one's, {per_ion[0]:.3g}"
+        )
     settings = TransportSettings(at_K=args.at, charge_e=charge_e)
     fits = [fit for row in rows if (fit := read_fit(row)) is not None]
     charges = [fit for row in rows if (fit := read_fit(row, "charge")) is not None]
-    line = through_temperatures(fits, charges, rows[0]["n_ions"], rows[0]["volume_A3"], settings)
+    with np.errstate(all="ignore"):
+        line = through_temperatures(fits, charges, rows[0]["n_ions"], rows[0]["volume_A3"], settings)
+    if not 0.0 < line["D_at_cm2_s"]["value"] < float("inf"):
+        raise PhysicsError(
+            f"--at {args.at:g}: D there is too small or large for a number; give a temperature nearer the data"
+        )
     write_json(args.out, line)
     screen = Screen()
     page = _arrhenius_page(line, rows, args.out)
     screen.say(f"Ea           {words(line['Ea_eV'], 'eV')}   (95 % interval in brackets)")
     screen.say(f"D({args.at:g} K)     {words(line['D_at_cm2_s'], 'cm²/s')}")
-    screen.say(f"sigma({args.at:g} K) {words(line['sigma_at_mS_cm'], 'mS/cm')}   Nernst-Einstein")
+    screen.say(
+        f"sigma({args.at:g} K) {words(line['sigma_at_mS_cm'], 'mS/cm')}   Nernst-Einstein, charge {charge_e:g} e"
+    )
     if line["charge"] is not None:
         screen.say(f"sigma({args.at:g} K) {words(line['charge']['sigma_at_mS_cm'], 'mS/cm')}   of all ions together")
     for warning in line["warnings"]:
@@ -136,8 +156,8 @@ def _mechanism_lines(found: dict[str, Any]) -> list[str]:
     mobile = found["mobile"]
     near = [p for p in found["pairs"] if mobile in (p["centre"], p["other"]) and p["coordination_number"] is not None]
     lines = [
-        f"  {p['centre']}-{p['other']}: {words(p['coordination_number'], '')} neighbours within "
-        f"{p['first_minimum_A']:.2f} Å"
+        f"  {p['centre']}-{p['other']}: {words(p['coordination_number'], '')} neighbours "
+        f"within {p['first_minimum_A']:.2f} Å"
         for p in near
     ]
     if found["sites"]:
@@ -158,14 +178,12 @@ def _mechanism_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _window(text: str | None) -> tuple[float, float] | None:
-    if not text:
+    if text is None:
         return None
     try:
         first, last = (float(v) for v in text.split(":"))
     except ValueError:
-        raise InputError(f"--fit-ps {text}, wanted A:B in ps, such as 2:20") from None
-    if not 0 < first < last:
-        raise InputError(f"--fit-ps {text}: wanted a first lag above zero and a later last lag")
+        raise InputError(f"--fit-ps '{text}', wanted A:B in ps, such as 2:20") from None
     return (first, last)
 
 

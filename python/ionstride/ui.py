@@ -1,5 +1,6 @@
 """What the user sees while work goes on: stage headings, bars with the time left, plain lines in logs."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +16,14 @@ class Screen:
     def __init__(self) -> None:
         from rich.console import Console
 
-        self.console = Console(highlight=False, soft_wrap=True)
+        class Lasting(Console):
+            """A console whose reader may go (| head): the work goes on in silence, for its results are files."""
+
+            def on_broken_pipe(self) -> None:
+                self.quiet = True
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+        self.console = Lasting(highlight=False, soft_wrap=True)
         self._progress: Any = None
         self._tasks: dict[str, Any] = {}
         self._begun: dict[str, tuple[float, int]] = {}

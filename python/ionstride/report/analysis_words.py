@@ -260,6 +260,8 @@ def cautions(row: Row) -> list[str]:
         for key, what in (("cut_last_frames_dropped", "cut short"), ("repeated_frames_dropped", "repeated")):
             if isinstance(run, Mapping) and run.get(key):
                 sentences.append(f"{run[key]} frames were {what} in the files and left out.")
+        for note in (run.get("seam_notes") or []) if isinstance(run, Mapping) else []:
+            sentences.append(f"{note[0].upper()}{note[1:]}")
     if row.get("drift") == "none":
         sentences.append(
             "No drift was removed: the positions are taken as referred to the framework. If they are not, D is wrong."

@@ -101,6 +101,9 @@ def superscript(number: int) -> str:
     return str(number).translate(_SUPERSCRIPT)
 
 
+_SHORT = 0.5  # decades
+
+
 def tick_text(value: float, _position: int = 0) -> str:
     """Return a logarithmic axis's tick as plain text, such as ``0.2`` or ``5×10⁻⁷``."""
     if value <= 0.0:
@@ -114,14 +117,15 @@ def tick_text(value: float, _position: int = 0) -> str:
 
 def log_axis(ax: "Axes", which: str) -> None:
     """Make the ``'x'`` or ``'y'`` axis logarithmic, labelled at 2 and 5 too where it is short."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
     (ax.set_xscale if which == "x" else ax.set_yscale)("log")
     low, high = ax.get_xlim() if which == "x" else ax.get_ylim()
     decades = abs(math.log10(high / low))
     axis = ax.xaxis if which == "x" else ax.yaxis
-    axis.set_major_locator(LogLocator(numticks=8))
-    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0), numticks=12))
+    short = decades < _SHORT  # may hold none of 1, 2 and 5: a few round numbers instead
+    axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]) if short else LogLocator(numticks=8))
+    axis.set_minor_locator(NullLocator() if short else LogLocator(subs=(2.0, 5.0), numticks=12))
     axis.set_major_formatter(FuncFormatter(tick_text))
     axis.set_minor_formatter(FuncFormatter(tick_text) if decades < 1.6 else NullFormatter())
     ax.tick_params(axis="both", which="minor", labelsize=8.5, length=2)

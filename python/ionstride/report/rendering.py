@@ -95,7 +95,7 @@ def framed(svg: str, caption: str, name: str = "") -> str:
     caption : what it shows.
     name : a short name, set before the caption.
     """
-    said = f"<strong>{html.escape(name)}.</strong> " if name else ""
+    said = f"<strong>{html.escape(name.replace('_', ' '))}.</strong> " if name else ""
     view = _VIEW.search(svg)
     width, height = (float(view[1]), float(view[2])) if view else (1.0, 1.0)
     wide = ' class="wide"' if name and (width > 1.7 * height or name == "density") else ""

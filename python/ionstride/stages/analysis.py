@@ -10,6 +10,7 @@ import numpy as np
 from .. import transport
 from ..errors import PhysicsError
 from ..records import Displacements
+from ..report.words import number
 from ..results import Diffusivity, Estimate, Msd, Tensor
 from ..settings import TransportSettings
 from ..units import nernst_einstein_mS_cm
@@ -177,5 +178,11 @@ def words(estimate: dict[str, Any] | None, unit: str, bound: bool = False) -> st
         return "not known"
     low, high = estimate["ci95"]
     if bound:
-        return f"< {high:.2g} {unit}"
-    return f"{estimate['value']:.3g} [{low:.3g}, {high:.3g}] {unit}".rstrip()
+        return f"< {number(high, 2, html=False)} {unit}"
+    three = (low, estimate["value"], high)
+    # As many digits as tell the ends from the value.
+    for digits in (3, 4, 5):
+        if len({f"{v:.{digits - 1}e}" for v in three}) == 3:
+            break
+    value, first, last = (number(v, digits, html=False) for v in (three[1], low, high))
+    return f"{value} [{first}, {last}] {unit}".rstrip()

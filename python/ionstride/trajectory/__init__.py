@@ -19,7 +19,7 @@ from .memory import MemoryEstimate, estimate_memory
 from .others import read_ase_traj, read_mdanalysis
 from .siesta import read_siesta
 from .sound import check_frames
-from .stream import open_stream
+from .stream import STREAMED_UNWRAP, open_stream
 from .unwrap import SCHEMES, rewrap
 from .vasp import read_xdatcar
 from .vasp_output import read_outcar, read_vasprun
@@ -27,6 +27,7 @@ from .xyz import read_xyz
 
 __all__ = [
     "SCHEMES",
+    "STREAMED_UNWRAP",
     "UNWRAP",
     "MemoryEstimate",
     "estimate_memory",
@@ -169,7 +170,7 @@ def read_trajectory(
         stop=stop,
         stride=stride,
         unwrap=unwrap,
-        why_no_time=_WHY_NO_TIME.get(kind, "the file does not say the time of its frames"),
+        why_no_time=_WHY_NO_TIME.get(kind, f"{paths[0]} does not say the time of its frames"),
         frame_ps=frame_ps,
     )
 

@@ -78,9 +78,9 @@ def frame_range(n_frames: int, start: int | None, stop: int | None, stride: int)
         raise InputError(f"the trajectory holds {n_frames} frame, wanted two or more: nothing moves in one frame")
     chosen = range(*slice(start, stop, stride).indices(n_frames))
     if len(chosen) < 2:
-        raise InputError(
-            f"start {start}, stop {stop}, stride {stride} leave {len(chosen)} of {n_frames} frames, wanted two or more"
-        )
+        given = [("--start", start), ("--stop", stop), ("--stride", stride if stride != 1 else None)]
+        said = " ".join(f"{name} {value}" for name, value in given if value is not None)
+        raise InputError(f"{said}: {len(chosen)} of {n_frames} frames left, wanted two or more")
     return chosen
 
 

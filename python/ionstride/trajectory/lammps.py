@@ -220,5 +220,9 @@ def times_of(plan: DumpPlan, timestep_ps: float | None, frame_ps: float | None) 
     if frame_ps is None and all(piece.scan["time"] is not None for piece in plan.pieces):
         times = np.concatenate([piece.scan["time"][piece.frames] for piece in plan.pieces])
         return np.asarray(times, dtype=np.float64)
-    why = "the dump gives steps but no time (no ITEM: TIME, and no --timestep-ps)"
-    return np.asarray(even_times(int(plan.wanted[-1]) + 1, frame_ps, why)[plan.wanted])
+    if frame_ps is None:
+        raise InputError(
+            f"{plan.pieces[0].path} gives steps but no time (no ITEM: TIME): give the MD time step with --timestep-ps "
+            "(timestep_ps=…), or the time between frames with --frame-ps"
+        )
+    return np.asarray(even_times(int(plan.wanted[-1]) + 1, frame_ps, "")[plan.wanted])
