@@ -194,8 +194,8 @@ def _choose_way(
         return words, False
     if not all(e.streamable for e in estimates):
         raise InputError(
-            f"{words}, and {limit / 1e9:.3g} GB may be used; only unpacked LAMMPS dumps and what MDAnalysis reads can be "
-            "streamed: take fewer frames (--start, --stop), raise --memory-GB, or convert the files"
+            f"{words}; {limit / 1e9:.3g} GB may be used, and only unpacked LAMMPS dumps and what MDAnalysis reads can "
+            "be streamed: take fewer frames (--start, --stop), raise --memory-GB, or convert the files"
         )
     if screen is not None:
         screen.say(f"{words}; the frames are streamed")

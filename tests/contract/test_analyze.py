@@ -231,3 +231,25 @@ def test_interrupted(here):
         assert "Traceback" not in said
         if run.returncode and (here / "out" / "transport.json").exists():
             assert (here / "out" / "analysis.html").exists()
+
+
+def test_notes_of_other_libraries_are_not_shown(here):
+    """Fault: a paragraph on MDAnalysis 3.0 before the numbers of a DCD that is streamed."""
+    code = """
+import MDAnalysis as mda, numpy as np
+u = mda.Universe.empty(2, trajectory=True)
+u.add_TopologyAttr("names", ["Li", "S"]); u.add_TopologyAttr("elements", ["Li", "S"])
+u.dimensions = [9, 9, 9, 90, 90, 90]
+u.atoms.write("top.pdb")
+with mda.Writer("a.dcd", 2, dt=0.1) as writer:
+    for k in range(60):
+        u.dimensions = [9, 9, 9, 90, 90, 90]
+        u.atoms.positions = np.array([[0.1 * k, 1, 1], [4, 4, 4]])
+        writer.write(u.atoms)
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=here, capture_output=True)
+    words = "analyze a.dcd --topology top.pdb --mobile Li --temperature 600 --frame-ps 0.1 --memory-GB 1e-7 --out out"
+    run = subprocess.run(
+        [sys.executable, "-m", "ionstride", *words.split()], cwd=here, text=True, capture_output=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -186,13 +187,11 @@ def open_universe(files: list[Path], topology: Path | None) -> Any:
     """
     names = [str(path) for path in files]
 
-    def load() -> Any:
-        import MDAnalysis
-
-        return MDAnalysis.Universe(*([str(topology)] if topology else []), names if topology else names[0])
-
+    given = [str(topology), names] if topology else [names[0]]
     try:
-        universe = quietly(load)
+        # Imported apart, since importing it sets filters of its own that would go before the silence.
+        mda = quietly(lambda: import_module("MDAnalysis"))
+        universe = quietly(lambda: mda.Universe(*given))
     except Exception as error:
         hint = "" if topology else "; a trajectory of this kind wants --topology (a file with the atoms)"
         raise InputError(f"{names[0]}: MDAnalysis cannot read it ({error}){hint}") from error
