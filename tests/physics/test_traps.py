@@ -312,3 +312,14 @@ def test_temperatures_that_are_one():
         fit_arrhenius([arrhenius_point(600), arrhenius_point(600.001, 1.3)], n_ions=8, volume_A3=1000.0)
     near = fit_arrhenius([arrhenius_point(600), arrhenius_point(601, 1.3, 0.5)], n_ions=8, volume_A3=1000.0)
     assert all(np.isfinite([near.D_at_cm2_s.low, near.D_at_cm2_s.high, near.sigma_at_mS_cm.high]))
+
+
+def test_hops_along_one_axis_carry_all_the_error_there():
+    """Fault: the error of hops shared out by the MSD at τ, a third of which is vibration along the other axes."""
+    rng = np.random.default_rng(13)
+    hops = (rng.random((32, 1000)) < 0.02) * rng.choice([-3.0, 3.0], (32, 1000))
+    r = rng.normal(0, 0.4, (32, 1000, 3))
+    r[..., 0] += np.cumsum(hops, axis=1)
+    fit = fit_diffusivity(moved(r))
+    # all of D_self = D_xx / 3 is along x, so the two have nearly the same relative error
+    assert fit.tensor.stderr[0, 0] / fit.tensor.value[0, 0] > 0.93 * fit.ln_D_stderr

@@ -43,9 +43,15 @@ def _stderr(line: Line, u: Array, v: Array) -> float:
     """Return the standard error of the slope of ⟨(Δ·u)(Δ·v)⟩ in Å²/ps."""
     moment = line.curve.tensor_A2[line.slope.first]
     uu, vv, uv = float(u @ moment @ u), float(v @ moment @ v), float(u @ moment @ v)
-    trace, squares = float(np.trace(moment)), float(np.sum(moment * moment))
+    trace, squares = max(float(np.trace(moment)), 1e-300), float(np.sum(moment * moment))
     share = (uu * vv + uv * uv) / (2.0 * squares)
-    hops = (uu * vv + uv * uv) / (2.0 * trace * max(float(np.sqrt(uu * vv)), 1e-300))
+    # Hops along an axis are seen in its slope; vibration, part of the moment at τ, says nothing of them.
+    slope = np.einsum("l,lab->ab", line.slope.weights, line.curve.tensor_A2[line.slope.lags])
+    total = max(float(np.trace(slope)), 1e-300)
+    along = [min(max(float(w @ slope @ w) / total, 0.1 * float(w @ moment @ w) / trace), 1.0) for w in (u, v)]
+    both = float(np.sqrt(along[0] * along[1]))
+    cross = min(abs(float(u @ slope @ v)) / total, both)
+    hops = (both * both + cross * cross) / (2.0 * max(both, 1e-300))
     own = line.slope.gaussian * share + line.slope.hops * hops
     # What else the total's error holds (scatter between ions, memory) is taken to touch all components alike.
     return float(np.sqrt(own * line.stderr**2 / max(line.slope.variance, 1e-300)))
