@@ -340,10 +340,11 @@ def test_verdicts_are_said() -> None:
     rows[0].update(verdict="bound", reasons=["too few hops"], D_self_cm2_s={"value": None, "ci95": [None, 2e-6]})
     rows[0]["sigma_NE_mS_cm"] = {"value": None, "ci95": [None, 60.0]}
     for row in rows[1:]:
-        row.update(verdict="not-diffusing", reasons=["MSD is flat"])
+        row.update(verdict="not-diffusing", reasons=["MSD is flat"], D_self_cm2_s={"value": 3.3e-7, "ci95": [0, 7e-7]})
     results["transport"]["arrhenius"] = None
     table = summary_table(results)
     assert "< 2.00e-06" in table and "upper bound only" in table and "not diffusing" in table
+    assert "< 7.00e-07" in table and "3.30e-07" not in table
     assert "No diffusion of Li could be measured" in table and "the Arrhenius line" in table
 
 

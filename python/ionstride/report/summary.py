@@ -46,7 +46,7 @@ def _cells(row: Mapping[str, Any], results: Results) -> list[str]:
     for key in ("D_self_cm2_s", "sigma_NE_mS_cm"):
         estimate = row.get(key) or {}
         high = (estimate.get("ci95") or [None, None])[1]
-        bound = verdict == "bound"
+        bound = verdict in ("bound", "not-diffusing")
         cells.append(f"< {number(high, html=False)}" if bound else number(estimate.get("value"), html=False))
         cells.append(DASH if bound else interval(estimate, html=False))
     return [*cells, VERDICTS.get(verdict, verdict), f"{100 * min(known):.1f} %" if known else DASH]

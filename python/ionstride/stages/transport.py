@@ -43,7 +43,8 @@ def make_transport(study: Study, md_folder: Path, folder: Path, *, threads: int,
         outputs.append(name)
         rows.append(row)
         fits.append((fit, charge, moved))
-        screen.say(f"           {temperature:g} K: D = {words(row['D_self_cm2_s'], 'cm²/s')}, {row['verdict']}")
+        bound = row["verdict"] != "diffusive"
+        screen.say(f"           {temperature:g} K: D = {words(row['D_self_cm2_s'], 'cm²/s', bound)}, {row['verdict']}")
     if not fits:
         raise PhysicsError("no temperature has a complete MD run, so there is nothing to analyse")
     arrhenius = None

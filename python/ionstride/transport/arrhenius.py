@@ -96,8 +96,8 @@ def fit_arrhenius(
         row = np.array([1.0, -1.0 / (KB_EV_K * temperature_K)])
         middle = float(row @ [ln_D0, Ea])
         half = quantile * float(np.sqrt(row @ covariance @ row))
-        reach = (np.clip(middle + s * half, -_LARGEST_LN, _LARGEST_LN) for s in (0, -1, 1))
-        return Estimate(*(float(np.exp(v)) for v in reach))
+        ends = np.clip([middle - half, middle + half], -_LARGEST_LN, _LARGEST_LN)
+        return Estimate(*(float(np.exp(v)) for v in (middle, *ends)))
 
     half = quantile * np.sqrt(np.diag(covariance))
     D_at = line(at_K)
