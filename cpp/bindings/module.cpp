@@ -27,6 +27,7 @@ PYBIND11_MODULE(_kernels, module) {
     py::register_local_exception_translator(translate);
     ionstride::bindings::bind_unwrap(module);
     ionstride::bindings::bind_moments(module);
+    ionstride::bindings::bind_covariance(module);
     ionstride::bindings::bind_multitau(module);
     ionstride::bindings::bind_windows(module);
     ionstride::bindings::bind_dump(module);

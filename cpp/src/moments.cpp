@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kLanes = 4;        // independent sums, side by side in a vector register
 constexpr std::size_t kBlock = 512;      // origins per partial sum: rounding grows with blocks, not origins
 constexpr std::size_t kLagsPerTask = 16; // where a few ions must feed many threads
+constexpr std::size_t kLeastWork = std::size_t{1} << 18; // pairs of frames that are worth a thread
 
 // Wherever such a group lies in an array of numbers, it may be taken for one.
 using Lanes =
@@ -113,6 +114,8 @@ void displacement_moments(View<const double, 3> r_A, View<const std::int64_t, 1>
                                         " frames for paths of " + std::to_string(frames) + " frames");
         }
     }
+    const std::size_t worth = ions * frames * n_lags / kLeastWork;
+    threads = static_cast<int>(std::clamp<std::size_t>(worth, 1, resolve_threads(threads)));
     // An ion is taken apart once, for all lags, unless that leaves threads without work.
     const bool many_ions = ions >= 4 * resolve_threads(threads);
     const std::size_t lags_per_task =

@@ -10,6 +10,9 @@ def unwrap(
 def displacement_moments(
     r_A: npt.NDArray[np.float64], lags: npt.NDArray[np.int64], threads: int = 0
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+def msd_covariance(
+    g_A2: npt.NDArray[np.float64], lags: npt.NDArray[np.int64], frames: int
+) -> npt.NDArray[np.float64]: ...
 def multitau_lags(n_frames: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
 
 class MultiTau:

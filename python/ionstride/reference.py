@@ -66,6 +66,38 @@ def displacement_moments(r_A: Array, lags: IntArray) -> tuple[Array, Array]:
     return tensor, fourth
 
 
+def msd_covariance(g_A2: Array, lags: IntArray, frames: int) -> Array:
+    r"""Return the covariance of the MSD of one ion at some lags, its process being Gaussian with the MSD g.
+
+    For windows of lengths k and l whose origins differ by d,
+
+    .. math:: C_{kl}(d) = \tfrac12[g(|d+l|) + g(|d-k|) - g(|d|) - g(|d+l-k|)]
+
+    and the covariance is the sum of C² over all pairs of origins with 1 − l ≤ d < k (the others' windows do not touch),
+    divided by the number of pairs.
+
+    Parameters
+    ----------
+    g_A2 : (P) MSD in Å² at 0, 1, … P-1 frames, P at least twice the longest lag.
+    lags : (M) lags in frames.
+    frames : frames of the trajectory.
+
+    Returns
+    -------
+    (M, M) in Å⁴; times 2·tr(M²)/tr(M)² (2/3 if isotropic) it is that of the MSD.
+    """
+    covariance = np.zeros((len(lags), len(lags)))
+    for a, k in enumerate(lags):
+        for b, el in enumerate(lags):
+            d = np.arange(frames - el)[None, :] - np.arange(frames - k)[:, None]  # of every pair of origins
+            c = 0.5 * sum(
+                s * g_A2[np.minimum(np.abs(t), len(g_A2) - 1)]
+                for s, t in ((1, d + el), (1, d - k), (-1, d), (-1, d + el - k))
+            )
+            covariance[a, b] = np.mean(np.where((d > -el) & (d < k), c, 0.0) ** 2)
+    return covariance
+
+
 def multitau_lags(n_frames: int) -> tuple[IntArray, IntArray]:
     """Return lags (M) of 1 … 15, then (8 … 15)·2^l frames, up to half the run, and the steps 2^l of their origins (M).
 

@@ -226,13 +226,14 @@ def bench_fit(folder: Path, ions: int, repeats: int, results: dict[str, Any], ai
     path = folder / "fit.npy"
     write_walk(path, ions, 2001)
     found = {
-        **race({"IonStride": "fit_ionstride"}, path, repeats),
+        **race({"IonStride": "fit_alone_ionstride", "IonStride, its MSD too": "fit_ionstride"}, path, repeats),
         **race({"kinisi, once": "fit_kinisi"}, path, 1),
     }
     show(f"D with its interval, window of lags 1 to 1000, {ions} ions x 2001 frames", found, "IonStride")
-    print("  ours: MSD, its covariance and D, at the lags it takes within the window; kinisi: the regression alone")
-    ratio = found["kinisi, once"]["seconds"] / found["IonStride"]["seconds"]
-    aims.append(Aim("fit at 1000 lags, against kinisi", ratio, 1000.0))
+    print("  IonStride takes some lags of the window, kinisi all; both have the MSD, but where it says otherwise")
+    for name in ("IonStride", "IonStride, its MSD too"):
+        ratio = found["kinisi, once"]["seconds"] / found[name]["seconds"]
+        aims.append(Aim(f"fit over 1000 lags, {name}, against kinisi", ratio, 1000.0))
     results["fit"] = found
 
 

@@ -155,6 +155,19 @@ def fit_ionstride(path: str, threads: int) -> Work:
     return lambda: fit_diffusivity(moved, fit_ps=(1.0, float(FIT_LAGS)), threads=threads).D_cm2_s.value
 
 
+def fit_alone_ionstride(path: str, threads: int) -> Work:
+    """The same from an MSD that is there already, as a run that was streamed leaves it."""
+    from ionstride.records import FrameStream
+    from ionstride.transport import accumulate, fit_diffusivity
+
+    r = np.ascontiguousarray(np.load(path).transpose(1, 0, 2))
+    stream = FrameStream(
+        ("Li",) * r.shape[1], 1.0 * np.arange(len(r)), 10 * np.eye(3), 1000.0, 300.0, lambda: iter([r]), len(r)
+    )
+    sums = accumulate(stream, "Li", drift="none")
+    return lambda: fit_diffusivity(sums, fit_ps=(1.0, float(FIT_LAGS)), threads=threads).D_cm2_s.value
+
+
 def fit_kinisi(path: str, threads: int) -> Work:
     """Bayesian regression of an MSD at the same lags that is there already."""
     import scipp as sc
@@ -194,6 +207,15 @@ def remember() -> None:
     _state["before"] = pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def peak_bytes() -> int:
+    """Largest resident memory of this program (getrusage's counts the process that started it, too)."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return 1024 * int(line.split()[1])
+
+
 def main() -> None:
     """Serve calls."""
     warnings.simplefilter("ignore")
@@ -204,7 +226,7 @@ def main() -> None:
     print("ready", file=out, flush=True)
     for line in sys.stdin:
         if line.strip() == "peak":
-            peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            peak = peak_bytes()
             print(json.dumps({"peak_bytes": peak - _state.get("before", 0)}), file=out, flush=True)
             continue
         begun = time.perf_counter()

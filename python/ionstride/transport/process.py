@@ -8,6 +8,7 @@ the fourth cumulant, which grows linearly in time once hops are independent.
 import numpy as np
 import numpy.typing as npt
 
+from .. import _kernels
 from ..checks import Array
 
 _SAMPLES = 8  # frames kept within the shortest lag
@@ -63,26 +64,16 @@ def gaussian_covariance(lag: npt.NDArray[np.int64], curve_lag: Array, curve_A2: 
     J. T. Bullerjahn, S. von Bülow, G. Hummer, doi 10.1063/5.0008312 give it for a walk with static noise; here g
     may have any short-time shape.
     """
-    slope = (curve_A2[-1] - curve_A2[-2]) / (curve_lag[-1] - curve_lag[-2])
-
-    def g(t: Array) -> Array:
-        t = np.abs(t)
-        return np.asarray(np.interp(t, curve_lag, curve_A2) + slope * np.maximum(t - curve_lag[-1], 0.0))
-
     # Taking every s-th frame keeps the covariance that of a real estimator (so positive definite).
     s = int(np.gcd.reduce(lag))
     while s > 1 and lag.min() // s < _SAMPLES:
         s = _largest_divisor_below(s)
     frames = (n_frames - 1) // s + 1
     steps = lag // s
-    covariance = np.empty((len(lag), len(lag)))
-    for a, k in enumerate(steps):
-        for b, el in enumerate(steps[: a + 1]):
-            d = np.arange(1 - el, k)  # windows that do not touch add nothing
-            c = 0.5 * (g(s * (d + el)) + g(s * (d - k)) - g(s * d) - g(s * (d + el - k)))
-            count = np.maximum(np.minimum(frames - k, frames - el - d) - np.maximum(0, -d), 0)
-            covariance[a, b] = covariance[b, a] = np.sum(count * c * c) / ((frames - k) * (frames - el))
-    return covariance
+    t = s * np.arange(2.0 * steps.max())
+    slope = (curve_A2[-1] - curve_A2[-2]) / (curve_lag[-1] - curve_lag[-2])
+    g = np.interp(t, curve_lag, curve_A2) + slope * np.maximum(t - curve_lag[-1], 0.0)
+    return _kernels.msd_covariance(g, steps, frames)
 
 
 def _largest_divisor_below(n: int) -> int:
