@@ -52,14 +52,14 @@ def read_frames(files: Sequence[Path], *, frame_number: Path | None = None, meth
     group_of = np.repeat(groups, lengths)
     number = _numbers(frame_number, group_of)
     order = np.lexsort((number, group_of))
-    virials = [part.virial_eV for part in parts if part.virial_eV is not None]
+    virials = [np.full((len(p.energy_eV), 3, 3), np.nan) if p.virial_eV is None else p.virial_eV for p in parts]
     return LabelledFrames(
         symbols=symbols,
         positions_A=np.concatenate([p.positions_A for p in parts])[order],
         cell_A=np.concatenate([p.cell_A for p in parts])[order],
         energy_eV=np.concatenate([p.energy_eV for p in parts])[order],
         force_eV_A=np.concatenate([p.force_eV_A for p in parts])[order],
-        virial_eV=np.concatenate(virials)[order] if len(virials) == len(parts) else None,
+        virial_eV=np.concatenate(virials)[order],
         group=group_of[order],
         frame_number=number[order],
         method=method or (named[0] if named else ""),

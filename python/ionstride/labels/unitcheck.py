@@ -135,7 +135,8 @@ def _check_work(frames: LabelledFrames, index: IntArray, group: int, unchecked: 
     order = np.argsort(rms, kind="stable")
     near = order[: max(NEAREST_PAIRS, min(1000, int((rms < CLOSE_RMS_A).sum())))]
     strained = not np.allclose(frames.cell_A[index], frames.cell_A[index[0]], atol=1e-6)
-    is_close = int((rms[near] < CLOSE_RMS_A).sum()) >= CLOSE_PAIRS and (frames.virial_eV is not None or not strained)
+    has_virial = bool(frames.has_virial[index].all())
+    is_close = int((rms[near] < CLOSE_RMS_A).sum()) >= CLOSE_PAIRS and (has_virial or not strained)
     if is_close:
         near = near[rms[near] < CLOSE_RMS_A]
     a, b = first[near], second[near]
@@ -205,7 +206,7 @@ def _work(frames: LabelledFrames, index: IntArray, fractions: Array, first: IntA
     a, b = index[first], index[second]
     force = -0.5 * ((frames.force_eV_A[a] + frames.force_eV_A[b]) * step).sum(axis=(1, 2))
     virial = np.zeros_like(force)
-    if frames.virial_eV is not None:
+    if frames.virial_eV is not None and frames.has_virial[index].all():
         mean = 0.5 * (frames.cell_A[a] + frames.cell_A[b])
         strain = np.linalg.solve(mean, frames.cell_A[b] - frames.cell_A[a])
         virial = -0.5 * ((frames.virial_eV[a] + frames.virial_eV[b]) * strain).sum(axis=(1, 2))
