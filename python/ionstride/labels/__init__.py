@@ -7,8 +7,8 @@ from .gather import Gathered, Source, gather
 from .kinds import SET_FILE
 from .pool import label
 from .sampling import rattled_cells
-from .setfile import read_about, write_set
-from .unitcheck import check_units
+from .setfile import load_set, read_about, write_set
+from .unitcheck import check_units, vibration_temperature
 
 __all__ = [
     "SET_FILE",
@@ -20,8 +20,10 @@ __all__ = [
     "formula",
     "gather",
     "label",
+    "load_set",
     "rattled_cells",
     "read_about",
     "read_frames",
+    "vibration_temperature",
     "write_set",
 ]

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..records import LabelledFrames
+from ..errors import FormatError, InputError
+from ..records import LabelledFrames, join_frames
 from ..runrecord import command_line, read_json, scratch, versions, write_json
-from .formats import NUMBERS
-from .gather import Gathered
+from .files import check_part
+from .formats import NUMBERS, read_deepmd
+from .gather import Gathered, Source
 from .kinds import SET_FILE
 
 SCHEMA = "ionstride.dataset/1"
@@ -146,3 +147,45 @@ def _slug(path: str) -> str:
     common = plain.lower() in ("vasprun", "outcar", "ml_ab", "ml_abn", "frames", "output", "set") or len(plain) < 3
     words = f"{place.parent.name}_{plain}" if common and place.parent.name else plain
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", words)[:40].strip("-.") or "run"
+
+
+def load_set(folder: Path) -> Gathered:
+    """Read a set as it was gathered: `group` is the number of the source.
+
+    Raises
+    ------
+    InputError
+        If the folder is no set.
+    FormatError
+        If a system is missing or not what ``set.json`` says.
+    """
+    about = read_about(folder)
+    compositions: dict[str, list[LabelledFrames]] = {}
+    for system in about["systems"]:
+        place = folder / system["folder"]
+        if not (place / "type.raw").is_file():
+            raise FormatError(folder, f"{SET_FILE} lists {system['folder']}, which is not there")
+        part = read_deepmd(place)
+        check_part(part)
+        if len(part) != system["n_frames"]:
+            raise FormatError(place, f"holds {len(part)} frames, {SET_FILE} says {system['n_frames']}")
+        source = about["sources"][system["group"]]
+        frames = LabelledFrames(
+            symbols=part.symbols,
+            positions_A=part.positions_A,
+            cell_A=part.cell_A,
+            energy_eV=part.energy_eV,
+            force_eV_A=part.force_eV_A,
+            virial_eV=part.virial_eV,
+            group=np.full(len(part), system["group"], dtype=np.int64),
+            frame_number=np.arange(len(part)) if part.frame_number is None else part.frame_number,
+            method=about["method"],
+            temperature_K=source["temperature_K"],
+        )
+        compositions.setdefault(system["formula"], []).append(frames)
+    whole = {}
+    for name, parts in compositions.items():
+        joined = join_frames(parts)
+        whole[name] = joined.take(np.lexsort((joined.frame_number, joined.group)))
+    sources = tuple(Source(**{**s, "notes": tuple(s["notes"])}) for s in about["sources"])
+    return Gathered(whole, sources, about["method"], about["checks"], tuple(about["notes"]))

@@ -27,6 +27,11 @@ CLOSE_RMS_A = 0.15
 CLOSE_RATIO = (0.65, 1.5)
 """Sets tried: 0.88 to 1.04.  The smallest mistake of units is 1/0.53 = 1.89."""
 
+STRAINED_RMS_A = 0.5
+MOST_STRAINED_PAIRS = 1000
+SIGN_SIGMAS = 8.0
+"""Pairs share frames, so their plain standard error is too small: the sign is believed at eight of them."""
+
 FAR_RATIO = (0.25, 4.0)
 CLOSE_PAIRS = 30
 NEAREST_PAIRS = 60
@@ -152,13 +157,18 @@ def _check_work(frames: LabelledFrames, index: IntArray, group: str, unchecked: 
     near = order[: max(NEAREST_PAIRS, min(1000, int((rms < CLOSE_RMS_A).sum())))]
     strained = not np.allclose(frames.cell_A[index], frames.cell_A[index[0]], atol=1e-6)
     has_virial = bool(frames.has_virial[index].all())
-    is_close = int((rms[near] < CLOSE_RMS_A).sum()) >= CLOSE_PAIRS and (has_virial or not strained)
+    enough = min(CLOSE_PAIRS, len(first))  # a short run of MD has few pairs, all of them close
+    is_close = int((rms[near] < CLOSE_RMS_A).sum()) >= enough and (has_virial or not strained)
     if is_close:
         near = near[rms[near] < CLOSE_RMS_A]
     a, b = first[near], second[near]
     parts = _work(frames, index, fractions, a, b)
     change = frames.energy_eV[index[b]] - frames.energy_eV[index[a]]
     found: dict[str, Any] = {"pairs": len(near), "rms_A": float(rms[near].max())}
+    if has_virial and strained:
+        nearest = order[:MOST_STRAINED_PAIRS]
+        nearest = nearest[rms[nearest] < STRAINED_RMS_A]
+        found["virial_checked"] = _check_sign(frames, index, fractions, first[nearest], second[nearest], group)
     work = parts.sum(axis=1)
     if not (work**2).sum() > 0.0 or not (change**2).sum() > 0.0:
         unchecked.append(f"{group}: energies against forces (nothing changes between the frames)")
@@ -190,7 +200,7 @@ def _check_work(frames: LabelledFrames, index: IntArray, group: str, unchecked: 
     elif not is_close:
         _judge(ratio, FAR_RATIO, "forces", group, len(frames.symbols))
     else:
-        found["virial_checked"] = bool(len(shares) > 1 and shares[1] > 0.2)
+        found["virial_checked"] = found.get("virial_checked", False) or bool(shares[1] > 0.2)
         # Stresses of plane-wave codes are off by what the basis lacks: of virials the sign and the order must be right.
         for slope, share, name, limits in zip(
             slopes, shares, ("forces", "virials"), (CLOSE_RATIO, FAR_RATIO), strict=True
@@ -198,6 +208,34 @@ def _check_work(frames: LabelledFrames, index: IntArray, group: str, unchecked: 
             if share > 0.2:
                 _judge(float(slope), limits, name, group, len(frames.symbols))
     return found
+
+
+def _check_sign(
+    frames: LabelledFrames, index: IntArray, fractions: Array, first: IntArray, second: IntArray, group: str
+) -> bool:
+    """Return whether the virials are seen to have the right sign, from ΔE regressed on the work of both.
+
+    Raises
+    ------
+    InputError
+        If they are seen to have the wrong one.
+    """
+    if len(first) < NEAREST_PAIRS:
+        return False
+    parts = _work(frames, index, fractions, first, second)
+    change = frames.energy_eV[index[second]] - frames.energy_eV[index[first]]
+    if not (parts**2).sum(axis=0).all():
+        return False
+    slopes = np.linalg.lstsq(parts, change)[0]
+    scatter = float(((change - parts @ slopes) ** 2).mean())
+    stderr = float(np.sqrt(np.linalg.inv(parts.T @ parts)[1, 1] * scatter))
+    if slopes[1] < -SIGN_SIGMAS * stderr:
+        raise InputError(
+            f"{group} of the frames: under strain the energy changes against the work of the virials (slope "
+            f"{slopes[1]:.2f} ± {stderr:.2f}, wanted 1): they have the wrong sign; virial = −volume × stress in eV is "
+            "wanted, stress positive under tension"
+        )
+    return bool(slopes[1] > SIGN_SIGMAS * stderr)
 
 
 def _check_pressures(frames: LabelledFrames, groups: Mapping[int, Any], unchecked: list[str]) -> dict[str, Any]:
@@ -277,6 +315,14 @@ def _guess(ratio: float, atoms: int) -> str:
     miss = {name: abs(np.log(ratio / factor)) for name, factor in factors.items()}
     near = sorted((name for name in miss if miss[name] < np.log(1.5)), key=lambda name: miss[name])
     return f"it looks like {' or '.join(near[:2])}" if near else "energies and forces have different units"
+
+
+def vibration_temperature(frames: LabelledFrames) -> float | None:
+    """Return the temperature of the vibrations of one run, see `check_units`; None where it cannot be told."""
+    try:
+        return _check_vibration(frames, np.arange(len(frames)), "the run", [])
+    except InputError:
+        return None
 
 
 def _check_vibration(frames: LabelledFrames, index: IntArray, group: str, unchecked: list[str]) -> float | None:
