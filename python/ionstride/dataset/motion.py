@@ -90,8 +90,8 @@ def force_memory(frames: LabelledFrames, most: int = 400) -> dict[str, Any] | No
     Returns
     -------
     ``lag`` and ``correlation`` (binned), ``memory``: the frame-number difference after which the correlation stays
-    below 1/e (None if it never does), and ``effective_frames`` = span / (2 · memory), at most the number of frames;
-    None with fewer than ten frames.
+    below 1/e in magnitude (None if it never does), ``independent``: whether it is below from the start, and ``effective_frames`` =
+    span / (2 · memory), at most the number of frames; None with fewer than ten frames.
     """
     if len(frames) < 10:
         return None
@@ -113,13 +113,20 @@ def force_memory(frames: LabelledFrames, most: int = 400) -> dict[str, Any] | No
         if (members := which == k).sum() >= 3:
             lag.append(float(gap[members].mean()))
             value.append(float(product[members].mean()))
-    above = [k for k, v in enumerate(value) if v > MEMORY_LEVEL]
+    above = [k for k, v in enumerate(value) if abs(v) > MEMORY_LEVEL]  # a mode half a period on is no news either
     memory = None
     if value and (not above or above[-1] + 1 < len(value)):
         memory = lag[above[-1] + 1] if above else lag[0]
     spanned = int(frames.frame_number[-1] - frames.frame_number[0]) + 1
     effective = None if memory is None else float(min(len(frames), max(1.0, spanned / (2.0 * memory))))
-    return {"lag": lag, "correlation": value, "memory": memory, "effective_frames": effective}
+    independent = bool(value) and not above
+    return {
+        "lag": lag,
+        "correlation": value,
+        "memory": memory,
+        "independent": independent,
+        "effective_frames": float(len(frames)) if independent else effective,
+    }
 
 
 def own_diffusion(

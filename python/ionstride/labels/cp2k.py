@@ -19,6 +19,7 @@ _COMMENT = re.compile(r"i\s*=\s*(\d+),(?:\s*time\s*=\s*([-0-9.Ee+]+),)?\s*E\s*=\
 _VECTOR = re.compile(r"CELL(?:_TOP)?\| Vector ([abc]) \[angstrom\]:\s+([-0-9.Ee+]+)\s+([-0-9.Ee+]+)\s+([-0-9.Ee+]+)")
 _FUNCTIONAL = re.compile(r"FUNCTIONAL\|\s+(\w[\w-]*):")
 _CUTOFF = re.compile(r"QS\|\s+Density cutoff \[a\.u\.\]:\s+([0-9.]+)")
+_STRESS_HEAD = re.compile(r"STRESS\| (?:Analytical|Numerical) stress tensor \[GPa\]|^\s*STRESS TENSOR \[GPa\]")
 _STRESS_ROW = re.compile(r"^\s*(?:STRESS\|)?\s*[xyzXYZ]\s+([-0-9.Ee+]+)\s+([-0-9.Ee+]+)\s+([-0-9.Ee+]+)\s*$")
 _STEP = re.compile(r"(?:MD\| Step number|^ STEP NUMBER\s*=)\s+(\d+)")
 _TEMPERATURE = re.compile(r"(?:MD_PAR\| Temperature \[K\]|MD\| Temperature \[K\]\s*)\s+([0-9.]+)")
@@ -158,7 +159,7 @@ def _read_output(file: Path) -> _Said:
                 failed = True
             elif "SCF run converged" in line:
                 failed = False
-            elif "tress tensor [GPa]" in line or "STRESS TENSOR [GPa]" in line:
+            elif _STRESS_HEAD.search(line):
                 in_stress, rows = True, []
             elif in_stress:
                 if found := _STRESS_ROW.match(line):

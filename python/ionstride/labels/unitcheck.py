@@ -157,7 +157,7 @@ def _check_work(frames: LabelledFrames, index: IntArray, group: str, unchecked: 
     near = order[: max(NEAREST_PAIRS, min(1000, int((rms < CLOSE_RMS_A).sum())))]
     strained = not np.allclose(frames.cell_A[index], frames.cell_A[index[0]], atol=1e-6)
     has_virial = bool(frames.has_virial[index].all())
-    enough = min(CLOSE_PAIRS, len(first))  # a short run of MD has few pairs, all of them close
+    enough = min(CLOSE_PAIRS, max(8, len(index) - 1))  # a short run of MD has few pairs
     is_close = int((rms[near] < CLOSE_RMS_A).sum()) >= enough and (has_virial or not strained)
     if is_close:
         near = near[rms[near] < CLOSE_RMS_A]

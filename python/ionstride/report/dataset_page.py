@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import analysis_figures, dataset_figures
-from .canvas import has, need_matplotlib
-from .rendering import picture, plain, render, write_page
+from .canvas import has, need_matplotlib, to_svg
+from .rendering import framed, picture, plain, render, write_page
 from .words import number
 
 if TYPE_CHECKING:
@@ -120,9 +120,9 @@ def _tiles(r: Table) -> list[dict[str, str]]:
         tiles.append(
             {
                 "label": f"D({r['mobile']}) of the frames themselves",
-                "value": ("< " + number(D["ci95"][1], html=False)) if bound else number(D["value"], html=False),
+                "value": ("< " + number(D["ci95"][1])) if bound else number(D["value"]),
                 "unit": "cm²/s",
-                "ci": "" if bound else f"95 %: [{number(D['ci95'][0], html=False)}, {number(D['ci95'][1], html=False)}]",
+                "ci": "" if bound else f"95 %: [{number(D['ci95'][0])}, {number(D['ci95'][1])}]",
                 "note": row["verdict"],
             }
         )
@@ -175,7 +175,7 @@ def _pictures(c: Table, names: Mapping[str, str]) -> list[str]:
         (
             bool(c["coverage"]),
             lambda: dataset_figures.map_figure(c, names),
-            f"{c['formula']}: left, the frames by the distances in them (two principal components), by run; right, the "
+            f"Of {c['formula']}: left, the frames by the distances in them (two principal components), by run; right, the "
             "distance of the farthest frame left out against the number taken: where it falls fast, many frames say the "
             "same.",
         ),
@@ -186,7 +186,11 @@ def _pictures(c: Table, names: Mapping[str, str]) -> list[str]:
             "nearer than where it falls below 1/e are nearly copies.",
         ),
     ]
-    return [picture(draw(), caption) for there, draw, caption in drawn if there]
+    return [
+        framed(to_svg(draw(), caption), caption, "coverage") if draw is drawn[2][1] else picture(draw(), caption)
+        for there, draw, caption in drawn
+        if there
+    ]
 
 
 def _diffusion(r: Table) -> list[dict[str, Any]]:
@@ -199,7 +203,7 @@ def _diffusion(r: Table) -> list[dict[str, Any]]:
                 continue
             D = row["D_self_cm2_s"]
             bound = row["verdict"] != "diffusive"
-            low, high = (number(v, html=False) for v in D["ci95"])
+            low, high = (number(v) for v in D["ci95"])
             figure = ""
             if len(rows) < _MOST_CURVES and has(row.get("msd"), "lag_ps", "self_A2"):
                 caption = f"{run['name']}: MSD (Å²) of {r['mobile']} and of its charge against lag (ps), both logarithmic."
@@ -209,7 +213,7 @@ def _diffusion(r: Table) -> list[dict[str, Any]]:
                     "name": run["name"],
                     "formula": c["formula"],
                     "verdict": row["verdict"],
-                    "D": f"< {high}" if bound else number(D["value"], html=False),
+                    "D": f"< {high}" if bound else number(D["value"]),
                     "interval": "" if bound else f"[{low}, {high}]",
                     "span_ps": run["span_ps"],
                     "uneven": run["uneven"],
