@@ -57,8 +57,12 @@ def add_parsers(commands: Any, command: Any) -> None:
     look.add_argument("set", type=Path, metavar="SET", help="a set (or files, which are read as import does)")
     look.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for dataset.json and dataset.html")
     look.add_argument("--mobile", default="Li", metavar="EL", help="element whose MSD is wanted (default Li)")
-    look.add_argument("--frame-ps", type=float, metavar="X", help="ps between frame numbers, if the set does not say it")
-    look.add_argument("--temperature", type=float, metavar="K", help="temperature of the runs, if the set does not say it")
+    look.add_argument(
+        "--frame-ps", type=float, metavar="X", help="ps between frame numbers, if the set does not say it"
+    )
+    look.add_argument(
+        "--temperature", type=float, metavar="K", help="temperature of the runs, if the set does not say it"
+    )
 
     part = command(inner, "split", "a set into training and held-out frames, no leak between them", SPLIT_EXAMPLES)
     part.add_argument("set", type=Path, metavar="SET")
@@ -66,7 +70,9 @@ def add_parsers(commands: Any, command: Any) -> None:
     part.add_argument("--by", choices=("blocks", "run", "temperature"), default="blocks", help="default: blocks")
     part.add_argument("--fraction", type=float, default=0.1, metavar="X", help="part held out (default 0.1)")
     part.add_argument("--blocks", type=int, default=20, metavar="N", help="blocks a run is cut into (default 20)")
-    part.add_argument("--gap", type=int, metavar="N", help="frame numbers left out around held-out blocks (default: found)")
+    part.add_argument(
+        "--gap", type=int, metavar="N", help="frame numbers left out around held-out blocks (default: found)"
+    )
     part.add_argument("--held-out", default="", metavar="K,…", help="temperatures held out, for --by temperature")
     part.add_argument("--seed", type=int, default=1, metavar="N", help="of the choice (default 1)")
 
@@ -107,7 +113,7 @@ def _import(args: argparse.Namespace) -> int:
             screen.warn(f"{name}: {note}")
     for note in found.notes:
         screen.warn(note)
-    screen.say(f"written to {args.out}: {about['n_frames']} frames; use it as reference.frames = [\"{args.out}\"]")
+    screen.say(f'written to {args.out}: {about["n_frames"]} frames; use it as reference.frames = ["{args.out}"]')
     return 0
 
 

@@ -166,7 +166,9 @@ def summary(found: dict[str, Any]) -> list[str]:
             if "why" in D:
                 lines.append(f"    no D: {D['why']}")
             else:
-                lines.append(f"    D({found['mobile']}) {words(D['D_self_cm2_s'], 'cm²/s', D['verdict'] != 'diffusive')} ({D['verdict']})")
+                lines.append(
+                    f"    D({found['mobile']}) {words(D['D_self_cm2_s'], 'cm²/s', D['verdict'] != 'diffusive')} ({D['verdict']})"
+                )
         if len(c["runs"]) > 8:
             lines.append(f"  … and {len(c['runs']) - 8} more runs")
         if c["coverage"]:

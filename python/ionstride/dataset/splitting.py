@@ -75,7 +75,8 @@ def split_set(
         if blocks < 2:
             raise InputError(f"--blocks {blocks}, wanted two or more")
         masks = {
-            name: _by_blocks(frames, names, fraction, blocks, gap, rng, gaps) for name, frames in found.compositions.items()
+            name: _by_blocks(frames, names, fraction, blocks, gap, rng, gaps)
+            for name, frames in found.compositions.items()
         }
         rule = f"blocks of frame number ({blocks} a run)"
     else:
@@ -246,7 +247,11 @@ def _summary(about: dict[str, Any], out: Path) -> list[str]:
         lines.append(
             f"leak check: nearest training frame {leak['nearest_rms_A']['min']:.3f} Å (rms) from a held-out one, median "
             f"{leak['nearest_rms_A']['median']:.3f} Å"
-            + (f"; in one run {leak['nearest_frame_number']} frame numbers apart" if leak["nearest_frame_number"] else "")
+            + (
+                f"; in one run {leak['nearest_frame_number']} frame numbers apart"
+                if leak["nearest_frame_number"]
+                else ""
+            )
         )
     if leak["copies"]:
         lines.append(

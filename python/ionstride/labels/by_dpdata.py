@@ -33,7 +33,9 @@ def load(path: Path | str, kind: str, fmt: str, **options: Any) -> tuple[Any, li
     try:
         import dpdata
     except ImportError as error:
-        raise MissingToolError(f'reading {kind} needs dpdata, which is not installed: pip install "ionstride[md]"') from error
+        raise MissingToolError(
+            f'reading {kind} needs dpdata, which is not installed: pip install "ionstride[md]"'
+        ) from error
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
@@ -144,7 +146,9 @@ def _several(path: Path, fmt: str) -> list[Part]:
     try:
         import dpdata
     except ImportError as error:
-        raise MissingToolError('reading it needs dpdata, which is not installed: pip install "ionstride[md]"') from error
+        raise MissingToolError(
+            'reading it needs dpdata, which is not installed: pip install "ionstride[md]"'
+        ) from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

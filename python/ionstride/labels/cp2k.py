@@ -193,9 +193,7 @@ def _end_step(said: _Said, step: int, failed: bool, stress: Array | None) -> Non
         said.stress_GPa[step] = stress
 
 
-def _cells(
-    positions: Path, steps: list[int], said: _Said, time_fs: dict[int, float]
-) -> tuple[Array, float | None]:
+def _cells(positions: Path, steps: list[int], said: _Said, time_fs: dict[int, float]) -> tuple[Array, float | None]:
     """Return the cell of each step and the time of one step."""
     first, last = steps[0], steps[-1]
     frame_fs = (time_fs[last] - time_fs[first]) / (last - first) if last > first else None

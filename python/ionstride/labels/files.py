@@ -147,7 +147,9 @@ def _numbers(file: Path | None, parts: list[Part], group: npt.NDArray[np.int64])
         if not file.is_file():
             raise InputError(f"file of frame numbers '{file}' is not there")
         if group[-1] != 0:
-            raise InputError(f"frame numbers ({file}) can be given for one file of frames, not for {int(group[-1]) + 1}")
+            raise InputError(
+                f"frame numbers ({file}) can be given for one file of frames, not for {int(group[-1]) + 1}"
+            )
         return read_numbers(file, len(group))
     if all(part.frame_number is not None for part in parts):
         said: IntArray = np.concatenate([part.frame_number for part in parts])  # type: ignore[arg-type]

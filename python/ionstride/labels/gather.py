@@ -146,9 +146,7 @@ def gather(
     return Gathered(compositions, tuple(sources), whole_method, checks, tuple(notes))
 
 
-def _source(
-    path: Path, kind: str, found: list[Part], known: Mapping[str, Any], **given: float | None
-) -> Source:
+def _source(path: Path, kind: str, found: list[Part], known: Mapping[str, Any], **given: float | None) -> Source:
     methods = list(dict.fromkeys(part.method for part in found if part.method))
     if len(methods) > 1:
         raise InputError(f"{path} holds frames of different methods ({', '.join(methods)}); give those of one")
@@ -252,9 +250,7 @@ def _together(here: list[tuple[int, Part]], method: str) -> LabelledFrames:
     )
 
 
-def _without_repeats(
-    frames: LabelledFrames, sources: list[Source]
-) -> tuple[LabelledFrames, list[Source], list[str]]:
+def _without_repeats(frames: LabelledFrames, sources: list[Source]) -> tuple[LabelledFrames, list[Source], list[str]]:
     names = [Path(sources[g].path).name for g in frames.group]
     repeated, said = repeated_frames(frames, names)
     if not len(repeated):

@@ -36,7 +36,7 @@ def read_pw(file: Path) -> list[Part]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for atoms in iread(file, index=":", format="espresso-out"):
+            for atoms in iread(file, index=":", format="espresso-out", results_required=False):
                 images.append(atoms)
     except Exception as error:  # ASE raises whatever its parsing runs into; a killed run ends anywhere
         if not images:
@@ -52,9 +52,8 @@ def read_pw(file: Path) -> list[Part]:
     order = np.array([numbers[id(a)] for a in whole], dtype=np.int64)
     parts = parts_of_images(file, whole, _pw_method(text))
     step, temperatures = _STEP.search(text), [float(t) for t in _TEMPERATURE.findall(text)]
-    lost = len(images) - len(whole) + cut
-    unconverged = min(failed, lost)
-    dropped = {UNCONVERGED: unconverged, CUT: lost - unconverged}
+    # A relaxation prints its last positions once more without results: they are no frame that is lost.
+    dropped = {UNCONVERGED: min(failed, len(images) - len(whole)), CUT: cut}
     return [
         replace(
             part,

@@ -15,9 +15,13 @@ EV_A3_PER_KBAR = 1.0 / 1602.1766208
 _PRESSURE = re.compile(r"siesta: Pressure \(static\):\s*([-+0-9.Ee]+)\s*kBar")
 _ITERATION = re.compile(r"^\s*(?:siesta|scf):\s+(\d+)\s+-?\d")
 _MOST = re.compile(r"Max\. number of SCF Iter\w*\s*=\s*(\d+)")
-_FUNCTIONAL = re.compile(r"redata: Exchange-correlation functional\s*=\s*(.+)|xc_check: GGA\s+(.+)|xc_check: XC functional[^:]*:\s*(.+)")
+_FUNCTIONAL = re.compile(
+    r"redata: Exchange-correlation functional\s*=\s*(.+)|xc_check: GGA\s+(.+)|xc_check: XC functional[^:]*:\s*(.+)"
+)
 _CUTOFF = re.compile(r"redata: Mesh Cutoff\s*=\s*([0-9.]+)\s*(\w+)")
-_STEP = re.compile(r"redata: Length of MD time step\s*=\s*([0-9.]+)\s*fs|^\s*MD\.?LengthTimeStep\s+([0-9.]+)\s*fs", re.I)
+_STEP = re.compile(
+    r"redata: Length of MD time step\s*=\s*([0-9.]+)\s*fs|^\s*MD\.?LengthTimeStep\s+([0-9.]+)\s*fs", re.I
+)
 _TARGET = re.compile(r"Target temperature\s*=\s*([0-9.]+)\s*K", re.IGNORECASE)
 _ION = re.compile(r"siesta: Temp_ion =\s*([0-9.]+)\s*K")
 
@@ -87,7 +91,9 @@ def _converged(text: str) -> list[bool]:
         if "SCF_NOT_CONV" in step or "SCF did not converge" in step:
             found.append(False)
         else:
-            found.append("SCF cycle converged" in step or "SCF Convergence by" in step or max(iterations, default=0) < most)
+            found.append(
+                "SCF cycle converged" in step or "SCF Convergence by" in step or max(iterations, default=0) < most
+            )
     return found
 
 

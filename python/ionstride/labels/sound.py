@@ -76,7 +76,8 @@ def repeated_frames(frames: LabelledFrames, names: Sequence[str]) -> tuple[IntAr
             repeated.add(second)
             counts[names[first], names[second]] = counts.get((names[first], names[second]), 0) + 1
     said = [
-        f"{count} frame(s) of {b} repeat {'earlier ones' if a == b else f'frames of {a}'}" for (a, b), count in counts.items()
+        f"{count} frame(s) of {b} repeat {'earlier ones' if a == b else f'frames of {a}'}"
+        for (a, b), count in counts.items()
     ]
     return np.array(sorted(repeated), dtype=np.int64), said
 

@@ -1,6 +1,9 @@
 """VASP's vasprun.xml and OUTCAR: frames by dpdata, convergence, method and time step by a look at the text."""
 
+import contextlib
 import re
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,12 @@ from .formats import Part
 
 UNCONVERGED = "electronic steps did not converge"
 CUT = "cut last frame"
+_ENERGY = "free  energy   TOTEN"
 _TAG = re.compile(r'<[iv][^>]*\bname="\s*(\w+)\s*"[^>]*>\s*([^<]*?)\s*</')
 _POTCAR = re.compile(r"<c>\s*PAW_(\w+)\s|<c>\s*(PAW|US)\s")
-_KEY = re.compile(r"^\s*(NELM|ENCUT|GGA|METAGGA|LHFCALC|HFSCREEN|IVDW|POTIM|TEBEG|TEEND|IBRION|ML_LMLFF)\s*=\s*([^\s;]+)")
+_KEY = re.compile(
+    r"^\s*(NELM|ENCUT|GGA|METAGGA|LHFCALC|HFSCREEN|IVDW|POTIM|TEBEG|TEEND|IBRION|ML_LMLFF)\s*=\s*([^\s;]+)"
+)
 _STEP = re.compile(r"Iteration\s+\d+\(\s*(\d+)\)")
 _TITEL = re.compile(r"TITEL\s*=\s*(PAW|US)(?:_(\w+))?\s")
 _SKIPPED = re.compile(r"incomplete labels in frame (\d+)")
@@ -55,15 +61,14 @@ def read_outcar(file: Path) -> list[Part]:
         If there is no whole step.
     """
     seen = _look_at_outcar(file)
-    system, said = load(file, "an OUTCAR", "vasp/outcar", convergence_check=False)
+    with _whole_part(file, seen) as whole:
+        system, said = load(whole, "an OUTCAR", "vasp/outcar", convergence_check=False)
     skipped = [int(found[1]) - 1 for words in said if (found := _SKIPPED.search(words))]
     notes = tuple(words for words in said if "composition produced by pairing" in words)
     return [_finished(file, system, seen, skipped, notes)]
 
 
-def _finished(
-    file: Path, system: Any, seen: _Seen, skipped: list[int], notes: tuple[str, ...] = ()
-) -> Part:
+def _finished(file: Path, system: Any, seen: _Seen, skipped: list[int], notes: tuple[str, ...] = ()) -> Part:
     """Return the part without unconverged frames, numbered by ionic step."""
     steps = [k for k in range(len(seen.converged)) if k not in skipped]
     frames = system.get_nframes()
@@ -120,11 +125,32 @@ def _look_at_vasprun(file: Path) -> _Seen:
     return seen
 
 
+@contextlib.contextmanager
+def _whole_part(file: Path, seen: _Seen) -> Iterator[Path]:
+    """Give the file, or a copy without the ionic step that it breaks off in, at which dpdata stumbles."""
+    if seen.whole:
+        yield file
+        return
+    if not seen.converged:
+        raise FormatError(file, "ends before its first ionic step does")
+    with tempfile.TemporaryDirectory(prefix="ionstride-") as folder:
+        copy = Path(folder) / "OUTCAR"
+        left = len(seen.converged)
+        with file.open(errors="replace") as stream, copy.open("w") as out:
+            for line in stream:
+                out.write(line)
+                left -= _ENERGY in line
+                if left == 0:
+                    break
+        yield copy
+
+
 def _look_at_outcar(file: Path) -> _Seen:
     seen = _Seen()
     electronic, reached, failed = 0, False, False
     with file.open(errors="replace") as stream:
         for line in stream:
+            seen.whole = seen.whole and "Iteration" not in line or _ENERGY in line
             if "Iteration" in line and (found := _STEP.search(line)):
                 electronic = int(found[1])
                 if electronic == 1:
@@ -132,7 +158,7 @@ def _look_at_outcar(file: Path) -> _Seen:
             elif "aborting loop" in line:
                 reached = reached or "is reached" in line
                 failed = failed or "not reached" in line
-            elif "free  energy   TOTEN" in line:
+            elif _ENERGY in line:
                 most = _number(seen.settings.get("NELM")) or 60
                 seen.converged.append(reached or (electronic < most and not failed))
             elif "=" in line and not seen.converged:

@@ -135,7 +135,9 @@ def _by_run(ax: "Axes", points: "Array", group: Any, names: Mapping[str, str]) -
         from matplotlib import colormaps
 
         shade = np.searchsorted(runs, group[order]) / (len(runs) - 1)
-        ax.scatter(points[order, 0], points[order, 1], c=colormaps["viridis"](shade), s=5, linewidths=0, rasterized=True)
+        ax.scatter(
+            points[order, 0], points[order, 1], c=colormaps["viridis"](shade), s=5, linewidths=0, rasterized=True
+        )
         ax.set_title(f"{len(runs)} runs, first (dark) to last (bright)", fontsize=8.5, color=INK)
         return
     for k, run in enumerate(runs):

@@ -206,7 +206,9 @@ def _diffusion(r: Table) -> list[dict[str, Any]]:
             low, high = (number(v) for v in D["ci95"])
             figure = ""
             if len(rows) < _MOST_CURVES and has(row.get("msd"), "lag_ps", "self_A2"):
-                caption = f"{run['name']}: MSD (Å²) of {r['mobile']} and of its charge against lag (ps), both logarithmic."
+                caption = (
+                    f"{run['name']}: MSD (Å²) of {r['mobile']} and of its charge against lag (ps), both logarithmic."
+                )
                 figure = picture(analysis_figures.curves_figure(row), caption)
             rows.append(
                 {
