@@ -152,7 +152,7 @@ def _numbers(file: Path | None, parts: list[Part], group: npt.NDArray[np.int64])
             )
         return read_numbers(file, len(group))
     if all(part.frame_number is not None for part in parts):
-        said: IntArray = np.concatenate([part.frame_number for part in parts])  # type: ignore[arg-type]
+        said: IntArray = np.concatenate([part.frame_number for part in parts])
         if len(np.unique(np.stack([group, said]), axis=1)[0]) == len(group):
             return said
     starts = np.searchsorted(group, group)
