@@ -114,7 +114,9 @@ def read_hdf5(file: Path) -> list[Part]:
     try:
         import h5py
     except ImportError as error:
-        raise MissingToolError('reading HDF5 needs h5py, which is not installed: pip install "ionstride[md]"') from error
+        raise MissingToolError(
+            'reading HDF5 needs h5py, which is not installed: pip install "ionstride[md]"'
+        ) from error
     try:
         with h5py.File(file, "r") as tree:
             places: list[str] = []
