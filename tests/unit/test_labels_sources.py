@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ionstride.errors import FormatError, InputError
-from ionstride.labels import check_units, gather, load_set, read_frames, write_set
+from ionstride.labels import check_units, gather, load_set, read_compositions, read_frames, write_set
 from ionstride.labels.sources import read_source
 
 DATA = write.run(12)
@@ -261,8 +261,10 @@ def test_a_set_comes_back_as_it_was_gathered(tmp_path):
     frames = read_frames([tmp_path / "set" / "Li16S16"])
     assert frames.method == "VASP PBE 520 eV" and frames.has_virial.sum() == 11
     assert frames.frame_number[:11].tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11] and frames.group.tolist()[-1] == 1
-    with pytest.raises(InputError, match="SET/FORMULA"):
+    with pytest.raises(InputError, match=r"different compositions: Li16S16 .* Na16S16"):
         read_frames([tmp_path / "set"])
+    both = read_compositions([tmp_path / "set"])
+    assert [(len(f), f.symbols[0]) for f in both] == [(20, "Li"), (10, "Na")] and both[1].method == found.method
     with pytest.raises(InputError, match="no set"):
         write_set(found, tmp_path)
     assert gather([tmp_path / "set"]).method == "VASP PBE 520 eV"

@@ -4,7 +4,7 @@ from .calculators import calculator_note
 from .compare import compare
 from .files import formula, read_compositions, read_frames
 from .gather import Gathered, Source, gather
-from .kinds import SET_FILE
+from .kinds import SET_FILE, folder_of_set
 from .pool import label
 from .sampling import rattled_cells
 from .setfile import load_set, read_about, write_set
@@ -17,6 +17,7 @@ __all__ = [
     "calculator_note",
     "check_units",
     "compare",
+    "folder_of_set",
     "formula",
     "gather",
     "label",

@@ -177,7 +177,8 @@ def one_order(parts: list[Part]) -> tuple[tuple[str, ...], list[Part]]:
         if formula(part.symbols) != formula(first.symbols):
             raise InputError(
                 f"the frames are of different compositions: {formula(first.symbols)} in {first.source} and "
-                f"{formula(part.symbols)} in {part.source}; give those of one composition (of a set: SET/FORMULA)"
+                f"{formula(part.symbols)} in {part.source}; give those of one composition, or make a set of "
+                "all with 'ionstride dataset import'"
             )
     if all(part.symbols == first.symbols for part in parts):
         return first.symbols, parts
