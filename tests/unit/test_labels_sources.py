@@ -177,6 +177,24 @@ def test_cp2k_units_pass_and_their_spoiled_copies_do_not(tmp_path):
             gather([tmp_path / name])
 
 
+def test_single_points_are_checked_together(tmp_path):
+    """Fault: a hundred files of one frame each, none of which can be checked by itself, so that none is."""
+    from ase.io import write as save
+
+    def files(name, factor):
+        (tmp_path / name).mkdir()
+        data = [*DATA[:2], DATA[2] * factor, *DATA[3:]]
+        for k, atoms in enumerate(write.images(data)):
+            save(tmp_path / name / f"{k:02d}.extxyz", atoms)
+        return sorted((tmp_path / name).iterdir())
+
+    found = gather(files("good", 1.0))
+    assert len(found.sources) == 12
+    assert found.checks["Li16S16"]["groups"][-1]["slope"] == pytest.approx(1.0, abs=0.05)
+    with pytest.raises(InputError, match="the 12 runs of few frames"):
+        gather(files("bad", 1 / 13.6))
+
+
 def test_mixed_methods_are_named(tmp_path):
     """Fault: frames of PBE and PBEsol, or of two cut-offs, in one set; or an unnamed file mixed in silently."""
     write.outcar(tmp_path / "OUTCAR.1", DATA)

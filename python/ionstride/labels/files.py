@@ -151,10 +151,10 @@ def check_part(part: Part) -> None:
         raise FormatError(part.source, f"frame {int(volume.argmin())} has a cell without volume, wanted three vectors")
     height, length = cell_heights(part.cell_A).min(axis=1), np.linalg.norm(part.cell_A, axis=2).max(axis=1)
     if (height < THINNEST_A).any() or (length > LONGEST_A).any():
-        bad = int(np.flatnonzero((height < THINNEST_A) | (length > LONGEST_A))[0])
+        odd = int(np.flatnonzero((height < THINNEST_A) | (length > LONGEST_A))[0])
         raise FormatError(
             part.source,
-            f"frame {bad} has a cell {height[bad]:.3g} Å thin with a vector of {length[bad]:.3g} Å, wanted more than "
+            f"frame {odd} has a cell {height[odd]:.3g} Å thin with a vector of {length[odd]:.3g} Å, wanted more than "
             f"{THINNEST_A:g} and less than {LONGEST_A:g} Å",
         )
 
