@@ -265,7 +265,9 @@ def _check_pressures(frames: LabelledFrames, groups: Mapping[int, Any], unchecke
     if known.sum() >= 10 and strain.std() > 0.004 and pressure.std() > 0.0:
         correlation = float(np.corrcoef(strain, pressure)[0, 1])
         modulus = -float(correlation * pressure.std() / strain.std())
-        found |= {"bulk_modulus_GPa": modulus, "pressure_volume_correlation": correlation}
+        found["pressure_volume_correlation"] = correlation
+        if correlation < -0.5:  # else the pressure is that of other things than the volume
+            found["bulk_modulus_GPa"] = modulus
         if correlation > 0.5 and modulus < -1.0:
             raise InputError(
                 f"the pressure that the virials show rises with the volume (bulk modulus {modulus:.3g} GPa): they have "
