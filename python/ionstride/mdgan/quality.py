@@ -87,15 +87,14 @@ def evaluate(
     if reference is not None:
         sums["reference"] = series.sums_of_data(reference, plan, ref_stride)
         fits["reference"] = diffusivity(reference)
-    held = reference if reference is not None else None
-    nearest: dict[str, Any] = {}
     for source in every:
         step(source.name)
         sums[source.name] = series.sums_of_source(source, plan, ions=ions, records=records, rng=rng)
         fits[source.name] = diffusivity(generated(source, train, records, length, rng))
-        if held is not None:
-            nearest[source.name] = memorisation(cut, windows(held, length, ref_stride), source, rng)
     step("verdicts")
+    nearest: dict[str, Any] = {}
+    if reference is not None:
+        nearest = memorisation(cut, windows(reference, length, ref_stride), every, rng)
     try:
         line = baselines.straight_line(train) if "line" in only else None
     except PhysicsError as error:
@@ -136,7 +135,8 @@ def evaluate(
             found["errors"][name]["W1"] = _distances(sums[name], sums[judge])
     found["errors"]["noise of the reference"] = {"W1": _own_noise(sums[judge])}
     found["scores"] = scores(sums, line, plan, judge, rng)
-    found["gate"] = {name: gate(found, name) for name in [s.name for s in every]} if reference is not None else {}
+    judged = [source.name for source in every] + ["training data"]
+    found["gate"] = {name: gate(found, name) for name in judged} if reference is not None else {}
     found["verdicts"] = sentences(found)
     found["unknown"] = unknown(found)
     return nulls(found)
@@ -373,25 +373,22 @@ def scores(
     near = plan.shape_lags <= plan.length
     true_msd, true_alpha2 = series.msd(reference, ref_weight)[..., 3], series.alpha2(reference, ref_weight)
     true_jumps = series.jump_numbers(reference, ref_weight)
+    true_shapes = _resampled_cdf(reference, near, ref_weight)
     truth = (series.msd(reference)[:, 3], series.alpha2(reference), series.jump_numbers(reference))
     found: dict[str, Any] = {}
     for name, one in sums.items():
         if name == judge:
             continue
         weight = series.resamples(RESAMPLES, rng, one.pairs[:, 0] > 0)
-        plain = _score(series.msd(one)[:, 3], series.alpha2(one), series.jump_numbers(one), truth, short, far)
-        many = _score(
-            series.msd(one, weight)[..., 3], series.alpha2(one, weight), series.jump_numbers(one, weight),
-            (true_msd, true_alpha2, true_jumps), short, far,
-        )  # fmt: skip
-        distance = series.wasserstein(_near_cdf(one, near), _near_cdf(reference, near)).mean()
-        some = [
-            float(series.wasserstein(_near_cdf(one, near, w), _near_cdf(reference, near, r)).mean())
-            for w, r in zip(weight, ref_weight, strict=True)
-        ]
+        values = (series.msd(one)[:, 3], series.alpha2(one), series.jump_numbers(one))
+        plain = _score(values, truth, short, far)
+        values = (series.msd(one, weight)[..., 3], series.alpha2(one, weight), series.jump_numbers(one, weight))
+        many = _score(values, (true_msd, true_alpha2, true_jumps), short, far)
+        distance = series.wasserstein(series.shape_cdf(one)[near], series.shape_cdf(reference)[near]).mean()
+        some = _coarse_distance(_resampled_cdf(one, near, weight), true_shapes)
         found[name] = {
             "value": {**{key: float(v) for key, v in plain.items()}, "W1": float(distance)},
-            "resamples": {**{key: v.tolist() for key, v in many.items()}, "W1": some},
+            "resamples": {**{key: v.tolist() for key, v in many.items()}, "W1": some.tolist()},
         }
     if line is not None:
         value = line.msd_A2(plan.lags * plan.dt_ps)[:, 3]
@@ -405,13 +402,24 @@ def scores(
     return found
 
 
-def _near_cdf(sums: series.Sums, near: Any, weight: Array | None = None) -> Array:
-    w = np.ones(series.GROUPS) if weight is None else weight
-    total = np.cumsum(np.tensordot(w, sums.shapes[:, near], axes=([0], [0])), axis=-1)
-    return np.asarray(total / total[..., -1:])
+_COARSE = 5  # bins of a van Hove function that are taken together where it is resampled
 
 
-def _score(msd: Array, alpha2: Array, jumps: Any, truth: Any, short: Any, far: Any) -> dict[str, Array]:
+def _resampled_cdf(sums: series.Sums, near: Any, weight: Array) -> Array:
+    """Return the cumulative van Hove functions of resamples, (R, V, 4, coarse bins)."""
+    shape = sums.shapes[:, near]
+    coarse = shape.reshape(*shape.shape[:-1], -1, _COARSE).sum(axis=-1)
+    total = np.tensordot(weight, np.cumsum(coarse, axis=-1), axes=([1], [0]))
+    total /= total[..., -1:]
+    return np.asarray(total)
+
+
+def _coarse_distance(one: Array, other: Array) -> Array:
+    return np.asarray(np.abs(one - other).sum(axis=-1).mean(axis=(1, 2)) * series.BIN * _COARSE)
+
+
+def _score(values: tuple[Any, ...], truth: tuple[Any, ...], short: Any, far: Any) -> dict[str, Array]:
+    msd, alpha2, jumps = values
     with np.errstate(all="ignore"):
         ratio = np.abs(np.log(msd / truth[0]))
         return {

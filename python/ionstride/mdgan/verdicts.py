@@ -37,9 +37,9 @@ def gate(found: dict[str, Any], name: str) -> list[dict[str, Any]]:
     tests: list[dict[str, Any]] = []
 
     def test(what: str, value: float, wanted: float, against: float = 0.0) -> None:
-        tests.append(
-            {"test": what, "value": value, "wanted": against, "within": wanted, "passed": abs(value - against) <= wanted}
-        )
+        if np.isfinite(value):
+            passed = abs(value - against) <= wanted
+            tests.append({"test": what, "value": value, "wanted": against, "within": wanted, "passed": passed})
 
     far = [w for w in GATE if w * length in lags] or [max(w for w in WINDOWS if w * length in lags)]
     for windows in far:
@@ -113,13 +113,9 @@ def sentences(found: dict[str, Any]) -> list[str]:
         said += _compared(found, name, against)
         copied = found["memorisation"].get(name)
         if copied is not None and name in found["models"]:
-            said.append(
-                f"The {name} copies training windows: {100 * copied['near']:.1f} % of its windows lie nearer to one than "
-                "all but 1 % of unseen windows do."
-                if copied["copies"]
-                else f"The {name} does not copy training windows: {100 * copied['near']:.1f} % of its windows lie as near "
-                "to one as the nearest 1 % of unseen windows."
-            )
+            part = f"{100 * copied['near']:.1f} % of its windows lie as near to one as the nearest 1 % of unseen ones"
+            verb = "copies" if copied["copies"] else "does not copy"
+            said.append(f"The {name} {verb} training windows: {part}.")
     return said
 
 
@@ -133,20 +129,15 @@ def _compared(found: dict[str, Any], name: str, against: str) -> list[str]:
             word = compare(found["scores"], name, other, quantity)
             if word is not None:
                 words.setdefault(word, []).append(noun)
-        parts = [f"{word} the {other} in {_listed(nouns)}" for word, nouns in words.items()]
+        parts = [f"{'' if word == 'beats' else 'is '}{word} the {other} in {_listed(nouns)}"
+                 for word, nouns in words.items()]  # fmt: skip
         if parts:
-            said.append(f"Against {against}, the {name} {_listed(parts, '; it is ', words)}.")
+            said.append(f"Against {against}, the {name} {'; '.join(parts)}.")
     return said
 
 
-def _listed(items: list[str], between: str = ", ", words: Any = None) -> str:
-    if words is None:
-        return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-    text = ""
-    for item in items:
-        verb = "" if item.startswith("beats") else "is "
-        text += ("; " if text else "") + verb + item
-    return text
+def _listed(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def unknown(found: dict[str, Any]) -> list[str]:
@@ -185,8 +176,8 @@ def unknown(found: dict[str, Any]) -> list[str]:
         ref = found["errors"]["training data"]["sigma_reference"][-1][3]
         if ref is not None and np.isfinite(ref) and ref > 0.1:
             said.append(
-                f"The reference's own standard error at its longest lag is {100 * ref:.0f} %: smaller differences there "
-                "mean nothing."
+                f"The reference's own standard error at its longest lag is {100 * ref:.0f} %: smaller differences "
+                "there mean nothing."
             )
     said += [f"Baseline left out: {reason}." for reason in found["missing_baselines"]]
     return said
