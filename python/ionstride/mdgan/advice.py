@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _kernels
 from ..checks import Array
 from ..errors import InputError, PhysicsError
 from ..records import Displacements
@@ -17,7 +18,9 @@ from .windows import LENGTH, check_moving, frame_ps_of, increment_covariance, ms
 STRIDES = (1, 2, 5, 10, 20, 50, 100)
 CANCELLATION = 5.0  # A above which a small error of the short motion becomes a large one of D
 _RESAMPLES = 200
-_PLATEAU = 0.10  # by which D_K may still fall from half a window to a whole one
+_PLATEAU = 0.10  # by which D_K of the second half of a window may differ from what comes later
+_PART_OFF = 0.25  # of the second half of a window that may lie off its mean, by more than the error
+_SURE = 0.25  # the same, error included, for a plateau to be called seen
 _FEW_WINDOWS = 200
 _LARGE_ERROR = 0.15
 _FEWEST_JUMPS = 30
@@ -68,15 +71,15 @@ def inspect(
             f"the trajectory has {frames} frames; windows of {length} records at stride {least} need more than "
             f"{2 * length * least} to be judged: take a shorter --window or a longer trajectory"
         )
-    rng = np.random.default_rng(seed)
     fit = diffusivity(train)
     try:
         line = straight_line(train)
-        D_A2_ps = float(line.slope_A2_ps[3]) / 6.0
-        relative = line.relative_stderr
+        D_A2_ps, relative, start_ps = float(line.slope_A2_ps[3]) / 6.0, line.relative_stderr, line.start_ps
     except PhysicsError:
-        D_A2_ps, relative = 0.0, float("inf")
-    rows = [_row(train, length, stride, D_A2_ps, rng) for stride in possible]
+        D_A2_ps, relative, start_ps = 0.0, float("inf"), 0.0
+    start = min(max(round(start_ps / frame_ps), 1), frames // 8)
+    later = (start, min(4 * start, frames // 2))
+    rows = [_row(train, length, stride, D_A2_ps=D_A2_ps, later=later, seed=seed) for stride in possible]
     cannot = _cannot(train, fit, relative, hop_A, rows[0]["dt_ps"])
     stops = fit is None or fit["verdict"] == "not-diffusing" or D_A2_ps <= 0.0
     chosen, reasons = (None, []) if stops else _choose(rows, length)
@@ -100,22 +103,36 @@ def inspect(
     })  # fmt: skip
 
 
-def _row(train: Displacements, length: int, stride: int, D_A2_ps: float, rng: np.random.Generator) -> dict[str, Any]:
-    """Return A, the D_K curve with its errors and the plateau test of one stride."""
+def _row(
+    train: Displacements, length: int, stride: int, *, D_A2_ps: float, later: tuple[int, int], seed: int
+) -> dict[str, Any]:
+    """Return A, the D_K curve with its errors and the plateau test of one stride.
+
+    The plateau: D_K over the second half of a window against the slope of the MSD between two later lags (in frames).
+    """
+    rng = np.random.default_rng(seed)
     cut = windows(train, length, stride)
-    dt_ps = cut.dt_ps
-    curve = _plateau_curve(msd_of_windows(cut, length), dt_ps)
+    dt_ps, half = cut.dt_ps, length // 2
+    whole = msd_of_windows(cut, length)
+    curve = _plateau_curve(whole, dt_ps)
     units = _units(train)
     parts = np.array([_msd_of(train, unit, length, stride) for unit in units])
     weight = rng.multinomial(len(units), np.full(len(units), 1.0 / len(units)), size=_RESAMPLES) / len(units)
     many = np.array([_plateau_curve(msd, dt_ps) for msd in np.tensordot(weight, parts, axes=([1], [0]))])
-    half = length // 2
-    fall = (curve[half] - curve[-1]) / curve[-1]
-    fall_error = float(np.std((many[:, half] - many[:, -1]) / many[:, -1]))
-    covariance = increment_covariance(msd_of_windows(cut, length)).sum(axis=1)
+    error = many.std(axis=0)
+    far = np.array([_slope(train, unit, later) for unit in units])
+    long = float(far.mean())
     with np.errstate(all="ignore"):
+        excess = float(np.float64(curve[half:].mean()) / np.float64(long)) - 1.0
+        excess_error = float(np.std(many[:, half:].mean(axis=1) / (weight @ far)))
+        covariance = increment_covariance(whole).sum(axis=1)
         cancellation = float(np.float64(covariance[0]) / np.float64(6.0 * D_A2_ps * dt_ps))
-    settled = np.flatnonzero(np.abs(curve / curve[half:].mean() - 1.0) > _PLATEAU)
+    level = float(curve[half:].mean())
+    box = np.ones(max(1, length // 16)) / max(1, length // 16)  # neighbours share their noise
+    smooth = np.convolve(np.pad(curve, len(box) // 2, mode="edge"), box, mode="valid")[:length]
+    off = np.abs(smooth - level) > np.maximum(_PLATEAU * level, 2.0 * error)
+    settled = np.flatnonzero(off)
+    flat = float(off[half:].mean()) < _PART_OFF
     return {
         "stride": stride,
         "dt_ps": dt_ps,
@@ -123,16 +140,24 @@ def _row(train: Displacements, length: int, stride: int, D_A2_ps: float, rng: np
         "cancellation": cancellation,
         "lag_ps": (dt_ps * np.arange(1, length + 1)).tolist(),
         "D_K_A2_ps": curve.tolist(),
-        "D_K_error_A2_ps": many.std(axis=0).tolist(),
-        "memory_ps": dt_ps * float(settled[-1] + 1) if len(settled) else 0.0,
-        "fall": float(fall),
-        "fall_error": fall_error,
-        "plateau": bool(fall < _PLATEAU + 2.0 * fall_error and abs(fall) < 3.0 * _PLATEAU + 2.0 * fall_error),
-        "plateau_sure": bool(fall + 2.0 * fall_error < 2.0 * _PLATEAU),
+        "D_K_error_A2_ps": error.tolist(),
+        "memory_ps": dt_ps * float(settled[-1] + 2) if len(settled) else dt_ps,
+        "excess": excess,
+        "excess_error": excess_error,
+        "plateau": bool(abs(excess) < _PLATEAU + 2.0 * excess_error and flat),
+        "plateau_sure": bool(abs(excess) + excess_error < _SURE and flat),
         "covariance_A2": covariance.tolist(),
         "windows_overlapping": cut.n_overlapping,
         "windows_independent": cut.n_independent,
     }
+
+
+def _slope(train: Displacements, ions: Any, later: tuple[int, int]) -> float:
+    """Return a sixth of the slope of some ions' MSD between two lags in frames."""
+    r_A = np.ascontiguousarray(train.r_A[ions])
+    tensor, _ = _kernels.displacement_moments(r_A, np.array(later, dtype=np.int64))
+    msd = tensor[..., :3].sum(axis=-1).mean(axis=0)
+    return float(msd[1] - msd[0]) / (6.0 * (later[1] - later[0]) * frame_ps_of(train))
 
 
 def _plateau_curve(msd_A2: Array, dt_ps: float) -> Array:
@@ -159,29 +184,31 @@ def _msd_of(train: Displacements, ions: Any, length: int, stride: int) -> Array:
 
 
 def _choose(rows: list[dict[str, Any]], length: int) -> tuple[dict[str, Any] | None, list[str]]:
-    """Return the shortest stride that has a plateau and little cancellation, or the best there is, and why."""
+    """Return the stride to take, and why: a plateau that is seen goes before little cancellation."""
     flat = [row for row in rows if row["plateau"]]
     if not flat:
         return None, []
-    good = [row for row in flat if row["cancellation"] <= CANCELLATION]
-    row = good[0] if good else min(flat, key=lambda r: r["cancellation"])
+    sure = [row for row in flat if row["plateau_sure"]]
+    good = [row for row in sure or flat if row["cancellation"] <= CANCELLATION]
+    row = good[0] if good else min(sure or flat, key=lambda r: r["cancellation"])
     reasons = [
-        f"at stride {row['stride']} ({row['dt_ps']:.3g} ps a record) the cancellation A is {row['cancellation']:.2g}: an "
-        f"error of 1 % in the motion within a record makes {row['cancellation']:.2g} % in D",
-        f"D_K settles within {row['memory_ps']:.3g} ps, and a window of {length} records is {row['window_ps']:.3g} ps; "
-        f"from half a window to a whole one it falls by {100 * row['fall']:.0f} ± {100 * row['fall_error']:.0f} %",
+        f"at stride {row['stride']} ({row['dt_ps']:.3g} ps a record) the cancellation A is {row['cancellation']:.2g}: "
+        f"an error of 1 % in the motion within a record makes {row['cancellation']:.2g} % in D",
+        f"a window of {length} records is {row['window_ps']:.3g} ps, and D_K settles within {row['memory_ps']:.3g} ps; "
+        f"over the second half of the window it is {100 * row['excess']:+.0f} ± {100 * row['excess_error']:.0f} % off "
+        "the slope of later lags",
     ]
     if not good:
         reasons.append(
-            f"A stays above {CANCELLATION:g} at all strides that leave enough windows: D will be uncertain even where the "
-            "short motion looks right"
+            f"A is above {CANCELLATION:g} wherever the plateau is reached: D will be uncertain even where the short "
+            "motion looks right"
         )
     if not row["plateau_sure"]:
         reasons.append("the plateau is within the error of the data, no more: longer or more runs would tell")
     if row["windows_independent"] < _FEW_WINDOWS:
         reasons.append(
-            f"the data hold {row['windows_independent']} windows that do not overlap ({row['windows_overlapping']} that "
-            "do): the statistics are those of the smaller number"
+            f"the data hold {row['windows_independent']} windows that do not overlap ({row['windows_overlapping']} "
+            "that do): the statistics are those of the smaller number"
         )
     return row, reasons
 
@@ -189,9 +216,10 @@ def _choose(rows: list[dict[str, Any]], length: int) -> tuple[dict[str, Any] | N
 def _no_plateau(rows: list[dict[str, Any]], length: int, frames: int, frame_ps: float) -> str:
     last = rows[-1]
     return (
-        f"at no stride up to {last['stride']} does D_K reach a plateau within half a window: it still falls by "
-        f"{100 * last['fall']:.0f} ± {100 * last['fall_error']:.0f} % at {last['window_ps']:.3g} ps.  No model of windows "
-        f"of {length} records can know D from runs of {frame_ps * (frames - 1):.3g} ps: longer runs are needed"
+        f"at no stride up to {last['stride']} does D_K reach a plateau within half a window: in windows of "
+        f"{last['window_ps']:.3g} ps it is {100 * last['excess']:+.0f} ± {100 * last['excess_error']:.0f} % off the "
+        f"slope of later lags.  No model of windows of {length} records can know D from runs of "
+        f"{frame_ps * (frames - 1):.3g} ps: longer runs are needed"
     )
 
 
@@ -208,8 +236,8 @@ def _cannot(train: Displacements, fit: dict[str, Any] | None, relative: float, h
         said.append("D: the data give a bound only; a model trained on them has no better knowledge.")
     if relative > _LARGE_ERROR:
         said.append(
-            f"D to better than {100 * relative:.0f} %: that is the standard error the data leave to the slope of the MSD, "
-            "and generating more does not lower it."
+            f"D to better than {100 * relative:.0f} %: that is the standard error the data leave to the slope of the "
+            "MSD, and generating more does not lower it."
         )
     x_A = train.r_A[:, :: max(1, round(dt_ps / frame_ps_of(train)))]
     plan_rate = series.detect_jumps(x_A, dt_ps, hop_A)
@@ -220,8 +248,8 @@ def _cannot(train: Displacements, fit: dict[str, Any] | None, relative: float, h
         )
     if train.drift == "none":
         said.append(
-            "Whether the crystal drifted: the files hold ions alone, so no drift was removed; a drift would be learnt as "
-            "motion of the ions."
+            "Whether the crystal drifted: no drift was removed (the files hold ions alone, or none was asked for); a "
+            "drift would be learnt as motion of the ions."
         )
     said.append(
         "Motion slower than a window: how ions differ from one another for good, or correlations longer than the "
