@@ -203,8 +203,6 @@ def evaluate(args: argparse.Namespace) -> int:
         written.append(report.write_evaluation_page(found, args.out).name)
     except MissingToolError:
         pass
-    for row in found["scores"].values():
-        row.pop("resamples", None)
     write_json(args.out / "evaluation.json", found)  # last: where it is, all is
     screen.say(f"written to {args.out}: {', '.join(written)}")
     return 0

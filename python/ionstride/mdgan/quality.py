@@ -13,7 +13,7 @@ from . import baselines
 from . import series_statistics as series
 from .detect import HOP_A
 from .memorised import memorisation
-from .verdicts import gate, sentences, unknown
+from .verdicts import compare, gate, sentences, unknown
 from .windows import frame_ps_of, windows
 
 IONS = 1024
@@ -125,7 +125,7 @@ def evaluate(
         "D": fits,
         "memorisation": nearest,
     }  # fmt: skip
-    relative = _train_error(curves["training data"], line, plan)
+    relative = _train_error(curves["training data"], line, plan, found["train"]["run_ps"])
     found["sigma_train"] = relative
     found["errors"] = {
         name: errors_of(curves[name], curves[judge], relative, plan) for name in curves if name not in (judge,)
@@ -139,6 +139,16 @@ def evaluate(
     found["gate"] = {name: gate(found, name) for name in judged} if reference is not None else {}
     found["verdicts"] = sentences(found)
     found["unknown"] = unknown(found)
+    found["comparisons"] = {
+        source.name: {
+            other: {what: compare(found["scores"], source.name, other, what) for what in QUANTITIES}
+            for other in found["baselines"]
+            if other != source.name
+        }
+        for source in every
+    }
+    for score in found["scores"].values():
+        del score["resamples"]
     return nulls(found)
 
 
@@ -230,8 +240,8 @@ def described(sums: series.Sums, plan: series.Plan, rng: np.random.Generator) ->
     used = sums.pairs[:, 0] > 0
     weight = series.resamples(RESAMPLES, rng, used)
     widen = np.sqrt(sums.together)
-    value, spread = series.msd(sums), widen * np.nanstd(series.msd(sums, weight), axis=0)
-    shape, shaped = series.alpha2(sums), widen * np.nanstd(series.alpha2(sums, weight), axis=0)
+    value, spread = series.msd(sums), widen * np.std(series.msd(sums, weight), axis=0)
+    shape, shaped = series.alpha2(sums), widen * np.std(series.alpha2(sums, weight), axis=0)
     rate, back, waits = series.jump_numbers(sums)
     many = series.jump_numbers(sums, weight)
     covariance = series.covariance(sums)
@@ -244,14 +254,19 @@ def described(sums: series.Sums, plan: series.Plan, rng: np.random.Generator) ->
         "alpha2_error": shaped.tolist(),
         "covariance_A2": covariance[: plan.length].tolist(),
         "jump_rate_per_ps": float(rate),
-        "jump_rate_error": float(widen * np.nanstd(many[0])),
+        "jump_rate_error": _spread(many[0], widen),
         "back_fraction": float(back),
-        "back_fraction_error": float(widen * np.nanstd(many[1])),
+        "back_fraction_error": _spread(many[1], widen),
         "wait_edges_ps": (series.WAIT_EDGES * plan.dt_ps).tolist(),
         "wait_cdf": waits.tolist(),
         "drift_A_per_record": (sums.drift[:3] / max(sums.drift[3], 1.0)).tolist(),
         "independent_ions": sums.ions / sums.together,
     }
+
+
+def _spread(values: Array, widen: float) -> float:
+    known = values[np.isfinite(values)]
+    return float(widen * np.std(known)) if len(known) > 1 else float("nan")
 
 
 def _of_line(line: baselines.StraightLine, plan: series.Plan) -> dict[str, Any]:
@@ -268,20 +283,21 @@ def _of_line(line: baselines.StraightLine, plan: series.Plan) -> dict[str, Any]:
     }
 
 
-def _train_error(train: dict[str, Any], line: baselines.StraightLine | None, plan: series.Plan) -> list[list[float]]:
+def _train_error(
+    train: dict[str, Any], line: baselines.StraightLine | None, plan: series.Plan, run_ps: float
+) -> list[list[float]]:
     """Return the relative standard error (M, 4) that the training data leave to the MSD of each lag.
 
-    Beyond a third of their length it is the larger of that of the longest such lag and that of the fitted slope.
+    Beyond a third of a run it is the larger of that of the longest lag before and that of the fitted slope: what the
+    few long displacements of the data scatter by says little.
     """
     own = np.array(train["msd_relative_error"], dtype=np.float64)
-    value = np.array(train["msd_A2"], dtype=np.float64)
-    reached = np.flatnonzero(np.isfinite(value))
-    far = reached[max(0, 2 * len(reached) // 3) :] if len(reached) > 6 else reached
-    limit = own[far[0]]
+    near = np.flatnonzero(np.isfinite(own[:, 3]) & (plan.lags * plan.dt_ps <= run_ps / 3.0))
+    limit = own[near[-1]] if len(near) else own[0]
     if line is not None and np.isfinite(line.relative_stderr):
-        limit = np.maximum(limit, line.relative_stderr * np.array([1.0, 1.0, 1.0, 1.0]))
-    own[far] = np.fmax(own[far], limit)
-    own[reached[-1] + 1 :] = np.fmax(limit, own[reached[-1]])
+        limit = np.maximum(limit, line.relative_stderr)
+    far = plan.lags * plan.dt_ps > run_ps / 3.0
+    own[far] = limit
     return own.tolist()
 
 
