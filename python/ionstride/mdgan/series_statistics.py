@@ -236,7 +236,7 @@ def sums_of_source(
     """
     sums = empty_sums(plan)
     unit = int(getattr(source, "ions_together", 1))
-    batch = max(batch // unit, 1) * unit
+    batch = max(min(batch, ions) // unit, 1) * unit
     while sums.ions < ions:
         increments = source.draw(batch, records, rng)
         if not np.isfinite(increments).all():
