@@ -148,7 +148,9 @@ def _mdgan(commands: "argparse._SubParsersAction[Parser]") -> None:
     from . import mdgan_commands as mdgan
 
     top = _command(commands, "mdgan", "long ion trajectories from short ones, with evidence", "")
-    parts = top.add_subparsers(dest="part", metavar="PART", required=True)
+    parts: argparse._SubParsersAction[Parser] = top.add_subparsers(
+        dest="part", metavar="PART", required=True, parser_class=Parser
+    )
     mdgan.add_inspect(
         _command(parts, "inspect", "what the data can teach, before any training", mdgan.INSPECT_EXAMPLES)
     )

@@ -9,9 +9,8 @@ from .. import _kernels
 from ..checks import Array
 from ..errors import InputError, PhysicsError
 from ..records import Displacements
-from . import series_statistics as series
 from .baselines import straight_line
-from .detect import HOP_A
+from .detect import HOP_A, detect_jumps
 from .quality import diffusivity, nulls
 from .windows import LENGTH, check_moving, frame_ps_of, increment_covariance, msd_of_windows, windows
 
@@ -85,7 +84,7 @@ def inspect(
     chosen, reasons = (None, []) if stops else _choose(rows, length)
     if chosen is None and not stops:
         reasons.append(_no_plateau(rows, length, frames, frame_ps))
-    return nulls({
+    found: dict[str, Any] = nulls({
         "train": {
             "n_ions": len(train.species), "n_runs": train.n_runs, "species": train.species[0],
             "temperature_K": train.temperature_K, "frame_ps": frame_ps, "run_ps": frame_ps * (frames - 1),
@@ -101,6 +100,7 @@ def inspect(
         "reasons": reasons,
         "cannot": cannot,
     })  # fmt: skip
+    return found
 
 
 def _row(
@@ -240,8 +240,7 @@ def _cannot(train: Displacements, fit: dict[str, Any] | None, relative: float, h
             "MSD, and generating more does not lower it."
         )
     x_A = train.r_A[:, :: max(1, round(dt_ps / frame_ps_of(train)))]
-    plan_rate = series.detect_jumps(x_A, dt_ps, hop_A)
-    count = len(plan_rate.ion)
+    count = len(detect_jumps(x_A, dt_ps, hop_A).ion)
     if count < _FEWEST_JUMPS:
         said.append(
             f"How ions jump: {count} jumps longer than {0.5 * hop_A:g} Å were seen, wanted {_FEWEST_JUMPS} or more."

@@ -149,7 +149,8 @@ def evaluate(
     }
     for score in found["scores"].values():
         del score["resamples"]
-    return nulls(found)
+    plain: dict[str, Any] = nulls(found)
+    return plain
 
 
 def check_reference(train: Displacements, reference: Displacements, length: int, stride: int) -> int:
@@ -270,7 +271,7 @@ def _spread(values: Array, widen: float) -> float:
 
 
 def _of_line(line: baselines.StraightLine, plan: series.Plan) -> dict[str, Any]:
-    value = line.msd_A2(plan.lags * plan.dt_ps)
+    value = line.msd_A2(np.asarray(plan.lags * plan.dt_ps, dtype=np.float64))
     lag = (plan.lags * plan.dt_ps)[:, None]
     with np.errstate(all="ignore"):
         error = np.abs(line.relative_stderr * line.slope_A2_ps * lag / value)
@@ -298,7 +299,8 @@ def _train_error(
         limit = np.maximum(limit, line.relative_stderr)
     far = plan.lags * plan.dt_ps > run_ps / 3.0
     own[far] = limit
-    return own.tolist()
+    rows: list[list[float]] = own.tolist()
+    return rows
 
 
 def errors_of(
@@ -330,7 +332,8 @@ def errors_of(
 
 def _distances(one: series.Sums, other: series.Sums) -> list[list[float]]:
     found = series.wasserstein(series.shape_cdf(one), series.shape_cdf(other))
-    return np.asarray(found).tolist()
+    rows: list[list[float]] = np.asarray(found).tolist()
+    return rows
 
 
 def _own_noise(judge: series.Sums) -> list[list[float]]:
@@ -341,7 +344,8 @@ def _own_noise(judge: series.Sums) -> list[list[float]]:
     rest = np.zeros(series.GROUPS)
     rest[used[1::2]] = 1.0
     found = series.wasserstein(series.shape_cdf(judge, half), series.shape_cdf(judge, rest))
-    return np.asarray(0.5 * found * np.sqrt(judge.together)).tolist()
+    rows: list[list[float]] = np.asarray(0.5 * found * np.sqrt(judge.together)).tolist()
+    return rows
 
 
 def shapes(sums: dict[str, series.Sums], plan: series.Plan, bins: int = 200) -> dict[str, Any]:
@@ -407,7 +411,7 @@ def scores(
             "resamples": {**{key: v.tolist() for key, v in many.items()}, "W1": some.tolist()},
         }
     if line is not None:
-        value = line.msd_A2(plan.lags * plan.dt_ps)[:, 3]
+        value = line.msd_A2(np.asarray(plan.lags * plan.dt_ps, dtype=np.float64))[:, 3]
         use = far & np.isfinite(value)
         if use.any():
             with np.errstate(all="ignore"):

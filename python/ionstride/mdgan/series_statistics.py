@@ -253,7 +253,7 @@ def scales(displacements: Displacements, lags: IntArray, stride: int) -> Array:
     """Return the rms displacement along x, y, z and in all at some lags in records, (V, 4) in Å."""
     tensor, _ = _kernels.displacement_moments(displacements.r_A, np.ascontiguousarray(lags * stride))
     squares = tensor[..., :3].mean(axis=0)
-    return np.sqrt(np.column_stack([squares, squares.sum(axis=1)]))
+    return np.asarray(np.sqrt(np.column_stack([squares, squares.sum(axis=1)])))
 
 
 def make_plan(

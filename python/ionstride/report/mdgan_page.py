@@ -83,7 +83,7 @@ def _msd_rows(row: Row) -> list[dict[str, Any]]:
     """Return the table of MSD ratios at whole windows, axes below each total."""
     length, lags = row["settings"]["length"], row["lag"]
     places = [lags.index(w * length) for w in _WINDOWS if w * length in lags]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in _names(row):
         ratios = row["errors"].get(name, {}).get("msd_ratio")
         if ratios is None:
@@ -112,7 +112,7 @@ def _rest_rows(row: Row) -> list[dict[str, Any]]:
     shorter = [i for i, lag in enumerate(row["lag"]) if lag <= length]
     near = [i for i, lag in enumerate(row["shape_lag"]) if lag <= length]
     at = [shorter[0], shorter[len(shorter) // 2], shorter[-1]]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in [row["judged_by"], *_names(row)]:
         curve, errors = row["curves"].get(name, {}), row["errors"].get(name, {})
         if "alpha2" not in curve or (rows and name == row["judged_by"]):
@@ -137,7 +137,7 @@ def _rest_rows(row: Row) -> list[dict[str, Any]]:
 
 def _D_rows(row: Row) -> list[dict[str, Any]]:
     reference = (row["D"].get(row["judged_by"]) or {}).get("value")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, fit in row["D"].items():
         if fit is None:
             rows.append({"name": name, "D": DASH, "ci": "no fit", "ratio": DASH, "error": DASH, "rule": DASH})
