@@ -308,6 +308,16 @@ def test_memory_of_back_jumps_in_D_K():
     assert wider["recommended"]["stride"] >= 5
 
 
+def test_an_uncertain_plateau_takes_the_longer_window():
+    """Fault: with too little data the shortest window 'agrees within the error', and its model misses the memory."""
+    found = advice.inspect(hopping(4, 1201, seed=15), length=32, strides=(1, 2, 5, 10))
+    rows = {row["stride"]: row for row in found["strides"]}
+    chosen = found["recommended"]["stride"]
+    assert chosen > 1 or rows[1]["plateau_sure"]
+    sure = [s for s, row in rows.items() if row["plateau_sure"]]
+    assert chosen == (min(sure) if sure else max(s for s, row in rows.items() if row["plateau"]))
+
+
 def test_cancellation_grows_with_rattling():
     """Fault: where a record holds mostly rattling, an error of 1 % in it is an error of A % in D."""
     toy = Hopping(rattle_A=0.6, rattle_ps=0.05)
