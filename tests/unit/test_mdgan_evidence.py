@@ -310,12 +310,22 @@ def test_memory_of_back_jumps_in_D_K():
 
 def test_an_uncertain_plateau_takes_the_longer_window():
     """Fault: with too little data the shortest window 'agrees within the error', and its model misses the memory."""
-    found = advice.inspect(hopping(4, 1201, seed=15), length=32, strides=(1, 2, 5, 10))
-    rows = {row["stride"]: row for row in found["strides"]}
-    chosen = found["recommended"]["stride"]
-    assert chosen > 1 or rows[1]["plateau_sure"]
-    sure = [s for s, row in rows.items() if row["plateau_sure"]]
-    assert chosen == (min(sure) if sure else max(s for s, row in rows.items() if row["plateau"]))
+
+    def row(stride, cancellation, plateau, sure):
+        return {
+            "stride": stride, "cancellation": cancellation, "plateau": plateau, "plateau_sure": sure, "dt_ps": 0.1,
+            "window_ps": 1.0, "memory_ps": 1.0, "excess": 0.0, "excess_error": 0.1, "windows_independent": 999,
+            "windows_overlapping": 9999,
+        }  # fmt: skip
+
+    def chosen(*rows):
+        found, _ = advice._choose(list(rows), 32)
+        return found and found["stride"]
+
+    assert chosen(row(1, 1.0, True, False), row(2, 2.0, True, False), row(5, 9.0, True, False)) == 2
+    assert chosen(row(1, 1.0, True, False), row(2, 2.0, True, True), row(5, 3.0, True, True)) == 2
+    assert chosen(row(1, 9.0, True, True), row(2, 8.0, True, True), row(5, 7.0, False, False)) == 2
+    assert chosen(row(1, 1.0, False, False)) is None
 
 
 def test_cancellation_grows_with_rattling():
