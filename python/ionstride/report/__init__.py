@@ -7,6 +7,8 @@ from .arrhenius_page import write_arrhenius_page
 from .canvas import save, to_svg
 from .dataset_page import write_dataset_json, write_dataset_page
 from .figures import learning_curve_figure, msd_figure, parity_figure
+from .mdgan_figures import evaluation_figures, plateau_figure
+from .mdgan_page import write_evaluation_page
 from .mechanism_figures import (
     density_figure,
     jump_figure,
@@ -23,6 +25,7 @@ __all__ = [
     "arrhenius_figure",
     "curves_figure",
     "density_figure",
+    "evaluation_figures",
     "jump_figure",
     "learning_curve_figure",
     "md_figure",
@@ -30,6 +33,7 @@ __all__ = [
     "msd_figure",
     "pair_figure",
     "parity_figure",
+    "plateau_figure",
     "save",
     "structure_figure",
     "summary_table",
@@ -40,6 +44,7 @@ __all__ = [
     "write_arrhenius_page",
     "write_dataset_json",
     "write_dataset_page",
+    "write_evaluation_page",
     "write_report",
     "write_results",
 ]
