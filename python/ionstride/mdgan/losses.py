@@ -44,7 +44,7 @@ def make_bank(
     windows : (M, L, C) scaled increments of the data.
     msd : (L + 1, 3) scaled MSD per axis, for the units of the boxes.
     rng : source of randomness.
-    count, places, batch : P, S and the number of generated windows that will be compared.
+    count, places, batch : P, S and the number of generated windows in a sorted set.
     """
     length, channels = windows.shape[1:]
     weight = np.stack([_projection(length, channels, msd, rng, places) for _ in range(count)])
@@ -100,15 +100,23 @@ def _direction(channels: int, rng: np.random.Generator) -> Array:
 def sliced_distance(x: Tensor, bank: Bank, chosen: Tensor) -> Tensor:
     """Return the mean squared Wasserstein-2 distance over the chosen projections, in units of their variance.
 
+    The batch is halved where the bank was made for half of it: the product of the two misfits is then an unbiased square,
+    and sampling noise does not pull the generator towards too little variance.
+
     Parameters
     ----------
-    x : (B, L, C) generated increments, B as the bank was made for.
+    x : (B, L, C) generated increments.
+    bank : made for batches of B or B / 2.
     chosen : numbers of the projections.
     """
     weight = bank.weight[chosen]
     value = x.reshape(len(x), -1) @ weight.reshape(-1, weight.shape[-1]).T
     value = value.view(len(x), len(chosen), -1).permute(1, 0, 2).reshape(len(chosen), -1)
-    return (value.sort(dim=1).values - bank.quantile[chosen]).square().mean()
+    wanted = bank.quantile[chosen]
+    if value.shape[1] == wanted.shape[1]:
+        return (value.sort(dim=1).values - wanted).square().mean()
+    misfit = value.view(len(chosen), 2, -1).sort(dim=2).values - wanted[:, None]
+    return (misfit[:, 0] * misfit[:, 1]).mean()
 
 
 def learned_distance(fake: Tensor, real: Tensor, weight: Tensor) -> Tensor:

@@ -17,13 +17,13 @@ from ..runrecord import atomic_path, read_json, write_json, write_record
 from .losses import covariance_by_lag
 from .networks import Generator, NextRecord, filter_valid
 from .settings import TrainSettings, train_settings
-from .start import Start, autocovariance, spectrum_of
+from .start import Start, spectrum_of
 from .state import FORMAT, State, read
-from .windows import msd_of_windows, windows
+from .windows import increment_covariance, msd_of_windows, windows
 
 _IONS_AT_ONCE = {"Generator": 64, "NextRecord": 2048}
-_DRIFT_RECORDS = 10_000_000
-_CALIBRATION_WINDOWS = 32768
+_DRIFT_RECORDS = 300_000
+_CALIBRATION_WINDOWS = 2048
 
 
 @dataclass
@@ -105,10 +105,9 @@ def finish(
     source = torch.Generator(device=next(net.parameters()).device).manual_seed(settings.seed + 77)
     with torch.inference_mode():
         before, after, records = remove_drift(net, settings.window, source)
-        second_A2, _ = msd_of_windows(every)
         correction = None
         if settings.calibrate:
-            correction = calibration(net, autocovariance(second_A2 / start.scale_A**2), source)
+            correction = calibration(net, increment_covariance(msd_of_windows(every) / start.scale_A**2), source)
     unit = start.scale_A
     drift = {
         "records": records,
@@ -175,7 +174,7 @@ def _mean(net: Generator | NextRecord, source: torch.Generator) -> tuple[Tensor,
             made = net(net.noise(64, 1024 + net.margin, source))
         else:
             made = net.sample(2048, 1024, source)
-        total += made.view(-1, block, channels).double().mean(dim=0) * made.shape[0] * made.shape[1] * ions
+        total += made.reshape(-1, block, channels).double().mean(dim=0) * made.shape[0] * made.shape[1] * ions
         records += made.shape[0] * made.shape[1] * ions
     return (total / records).float(), records
 

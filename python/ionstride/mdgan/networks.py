@@ -121,7 +121,7 @@ class Generator(nn.Module):
         steps = -(-records // self.block) + 1
         made: Tensor = self(self.noise(batch, steps * self.block + self.margin, source))
         if centred:
-            made = made - made.view(batch, steps, -1).mean(dim=(0, 1)).view(self.block, -1).repeat(steps, 1)
+            made = made - made.unflatten(1, (steps, self.block)).mean(dim=(0, 1)).repeat(steps, 1)
         return cut_anywhere(made, records, self.block, source)
 
     def stream(self, batch: int, records: int, source: torch.Generator, chunk: int = 1024) -> Iterator[Tensor]:

@@ -22,9 +22,9 @@ from . import losses, measures
 from .model import Model, finish
 from .networks import LAGS, Critic, Generator, NextRecord
 from .settings import TrainSettings
-from .start import autocovariance, make_start
+from .start import make_start
 from .state import State, average, load, remember_best, save
-from .windows import Windows, msd_of_windows, reverse, split_windows
+from .windows import Windows, increment_covariance, msd_of_windows, reverse, split_windows
 
 _BANK, _AT_ONCE, _BANK_WINDOWS = 500, 40, 8192
 _LOOKED_AT, _LOOK_WINDOWS = 120, 1024
@@ -68,20 +68,20 @@ def _train(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     training, held_out = split_windows(data, settings.window, settings.stride, settings.validation, settings.part)  # type: ignore[arg-type]
-    second_A2, fourth_A4 = msd_of_windows(training)
-    start = make_start(second_A2, fourth_A4)
+    start = make_start(training)
+    second_A2 = msd_of_windows(training)
     msd = second_A2 / start.scale_A**2
     setup = np.random.default_rng([settings.seed, 1])
     scaled = _Scaled(training, start.scale_A, settings, device)
     bank = losses.make_bank(
-        scaled.sample(_BANK_WINDOWS, setup, "cpu"), msd, setup, count=_BANK, batch=settings.batch
+        scaled.sample(_BANK_WINDOWS, setup, "cpu"), msd, setup, count=_BANK, batch=settings.batch // 2
     ).to(device)
     judged = losses.make_bank(
         _Scaled(held_out, start.scale_A, settings, device).sample(4 * _LOOK_WINDOWS, setup, "cpu"),
         msd, setup, count=_LOOKED_AT, batch=_LOOK_WINDOWS,
     ).to(device)  # fmt: skip
     truth = measures.look(scaled.sample(_LOOK_WINDOWS * 4, setup, "cpu"), losses.Bank(judged.weight.cpu(), judged.quantile.cpu()))
-    wanted = torch.tensor(np.tile(autocovariance(msd), settings.ions_together), dtype=torch.float32, device=device)
+    wanted = torch.tensor(np.tile(increment_covariance(msd), settings.ions_together), dtype=torch.float32, device=device)
 
     state = _new_state(settings, start, msd, device, rank)
     key = key_of([asdict(settings), float(second_A2.sum()), data.source])
