@@ -19,7 +19,7 @@ class Bank:
     Attributes
     ----------
     weight : (P, S, L·C) a projection at S places of the window, as weights of the increments.
-    quantile : (P, N) mean of the data in each of N equal parts of its sorted values; N = batch × S.
+    quantile : (P, N) expected sorted values of the data in a set of N = batch × S.
     """
 
     weight: Tensor
@@ -55,8 +55,10 @@ def make_bank(
     for number in range(count):
         value = (flat[:rows] @ scaled[number].T).reshape(-1)
         scaled[number] /= (value * value).mean().sqrt().clamp_min(1e-12)
-        value = (value / (value * value).mean().sqrt().clamp_min(1e-12)).sort().values
-        parts.append(value.view(wanted, -1).mean(dim=1))
+        value = value / (value * value).mean().sqrt().clamp_min(1e-12)
+        # Means of the sorted values of whole sets, for those of a generated set are compared with them: in a small set
+        # the largest value is on average another than the largest of all.
+        parts.append(value.view(-1, wanted).sort(dim=1).values.mean(dim=0))
     return Bank(scaled, torch.stack(parts))
 
 

@@ -23,7 +23,7 @@ from .windows import increment_covariance, msd_of_windows, windows
 
 _IONS_AT_ONCE = {"Generator": 64, "NextRecord": 2048}
 _DRIFT_RECORDS = 300_000
-_CALIBRATION_WINDOWS = 2048
+_CALIBRATION_WINDOWS = 4096
 
 
 @dataclass
@@ -104,7 +104,7 @@ def finish(
     net = state.net.eval().requires_grad_(False)
     source = torch.Generator(device=next(net.parameters()).device).manual_seed(settings.seed + 77)
     with torch.inference_mode():
-        before, after, records = remove_drift(net, settings.window, source)
+        before, after, records = remove_drift(net, source)
         correction = None
         if settings.calibrate:
             correction = calibration(net, increment_covariance(msd_of_windows(every) / start.scale_A**2), source)
@@ -120,9 +120,17 @@ def finish(
         "settings": asdict(settings),
         "dt_ps": every.dt_ps,
         "scale_A": unit.tolist(),
-        "hop_shape": start.hop_shape.tolist(),
-        "hop_chance": start.hop_chance.tolist(),
-        "hop_size": start.hop_size.tolist(),
+        "start": {
+            "hop_records": len(start.hop_shape),
+            "axis_hops_per_record": start.axis_chance.tolist(),
+            "axis_hop_A": (start.axis_size * start.scale_A).tolist(),
+            "any_hops_per_record": start.any_chance,
+            "any_hop_A": (start.any_size * start.scale_A).tolist(),
+            "back_chance": start.back,
+            "back_delay_records": start.delay,
+            "onward_chance": start.onward,
+            "onward_delay_records": start.calm,
+        },
         "n_taps": start.taps.shape[1],
         "calibrated": correction is not None,
         "drift": drift,
@@ -152,26 +160,26 @@ def finish(
     return model
 
 
-def remove_drift(net: nn.Module, window: int, source: torch.Generator) -> tuple[Any, Any, int]:
+def remove_drift(net: nn.Module, source: torch.Generator, records: int = _DRIFT_RECORDS) -> tuple[Any, Any, int]:
     """Subtract the mean increment per record of a step; return the mean before and after, scaled, and the records used.
 
     A mean b adds (n b)² to the MSD at n records, so it is measured over ten million records.  The mean afterwards is
     measured anew, on as many other records.
     """
     assert isinstance(net, (Generator, NextRecord))
-    before, records = _mean(net, source)
+    before, seen = _mean(net, source, records)
     net.phase_mean += before
-    after, _ = _mean(net, source)
-    return before.cpu().numpy(), after.cpu().numpy(), records
+    after, _ = _mean(net, source, records)
+    return before.cpu().numpy(), after.cpu().numpy(), seen
 
 
-def _mean(net: Generator | NextRecord, source: torch.Generator) -> tuple[Tensor, int]:
+def _mean(net: Generator | NextRecord, source: torch.Generator, wanted: int) -> tuple[Tensor, int]:
     block, channels = net.phase_mean.shape
     total, records = torch.zeros(block, channels, dtype=torch.float64, device=net.phase_mean.device), 0
     ions = channels // 3
-    while records < _DRIFT_RECORDS:
+    while records < wanted:
         if isinstance(net, Generator):
-            made = net(net.noise(64, 1024 + net.margin, source))
+            made = net(net.noise(64, 1024 + net.margin, source)[0])
         else:
             made = net.sample(2048, 1024, source)
         total += made.reshape(-1, block, channels).double().mean(dim=0) * made.shape[0] * made.shape[1] * ions
@@ -231,8 +239,8 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     if settings.loss == "ar-mdn":
         net = NextRecord(3 * settings.ions_together, settings.window, np.ones(settings.window + 1))
     else:
-        hop = np.array(about["hop_shape"])
-        empty = Start(np.ones(3), np.zeros((3, about["n_taps"])), np.zeros(3), np.zeros(3), hop)
+        three, shape = np.zeros(3), np.ones(about["start"]["hop_records"])
+        empty = Start(three, np.zeros((3, about["n_taps"])), three, 0.0, three, three, 0.0, 1.0, 0.0, 1.0, shape)
         net = Generator(empty, ions=settings.ions_together, width=settings.width)
     try:
         net.load_state_dict(whole["weights"])

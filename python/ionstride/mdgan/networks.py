@@ -7,18 +7,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .hops import Law, fresh_hops, with_children
 from .start import Start
 
 _DILATIONS = (1, 1, 2, 4, 8)
 _KERNEL = 3
 
 
-class Generator(nn.Module):
-    """Series of scaled increments d(n) = g(ε(n − R) … ε(n)) from independent noise ε.
+Noise = tuple[Tensor, Tensor, Tensor]
 
-    Nothing that was generated is fed back, so a series is stationary and endless, with a memory of R records.  The
-    starting filter and hops (`Start`) give the second moments; a dilated convolution over steps of `block` records adds
-    what they miss, moves hops, and wakes further ones that sleep at first.  Its last layer starts at zero.
+
+class Generator(nn.Module):
+    """Series of scaled increments from noise alone: nothing that was generated is fed back.
+
+    The noise is white, but for hops that may be undone and set off others (`hops`); the filter and the hops of `Start` have the
+    second moments of the data from the beginning.  A dilated convolution over steps of `block` records adds what they
+    miss, and turns, scales and removes hops.  Its last layer starts at zero.  A series is stationary and endless.
 
     Parameters
     ----------
@@ -31,7 +35,7 @@ class Generator(nn.Module):
 
     def __init__(self, start: Start, *, ions: int = 1, width: int = 48, block: int = 4, extra: int = 8) -> None:
         super().__init__()
-        self.channels, self.block, self.extra = 3 * ions, block, extra
+        self.ions, self.channels, self.block, self.extra = ions, 3 * ions, block, extra
         channels = self.channels
 
         def known(name: str, value: Any) -> None:
@@ -39,17 +43,19 @@ class Generator(nn.Module):
 
         known("taps", np.tile(start.taps, (ions, 1)))
         known("hop_shape", start.hop_shape)
-        known("hop_size", np.tile(start.hop_size, 2 * ions))
-        # The second half of the hops sleeps at first: candidates that training may wake.
-        chance = np.tile(start.hop_chance, ions)
-        known("hop_chance", np.concatenate([chance, np.clip(3.0 * chance, 0.01, 0.2)]))
+        known("axis_chance", start.axis_chance)
+        known("axis_size", start.axis_size)
+        known("any_chance", start.any_chance)
+        known("any_size", start.any_size)
+        for name in ("back", "delay", "onward", "calm"):
+            known(name, getattr(start, name))
         known("phase_mean", np.zeros((block, channels)))
         self.enter = nn.Conv1d(block * 3 * channels + extra, width, 1)
         self.layers = nn.ModuleList(nn.Conv1d(width, width, _KERNEL, dilation=d) for d in _DILATIONS)
         self.mixers = nn.ModuleList(nn.Conv1d(width, width, 1) for _ in _DILATIONS)
-        self.leave = nn.Conv1d(width, block * channels * (1 + 2 * channels), 1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias if self.leave.bias is not None else torch.zeros(1))
+        self.leave = nn.Conv1d(width, block * channels * (1 + 6), 1)
+        for weight in self.leave.parameters():
+            nn.init.zeros_(weight)
 
     @property
     def steps_before(self) -> int:
@@ -66,45 +72,75 @@ class Generator(nn.Module):
         """Records of noise before the first record generated."""
         return self.block * self.steps_before + self.hop_margin + -(-(self.taps.shape[1] - 1) // self.block) * self.block
 
-    def noise(self, batch: int, records: int, source: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return noise for `records` records: Gaussian (B, C, T), hops −1, 0, 1 (B, 2 C, T), further (B, E, T / block)."""
-        device = self.taps.device
-        gauss = torch.randn(batch, self.channels, records, generator=source, device=device)
-        uniform = torch.rand(batch, 2 * self.channels, records, generator=source, device=device)
-        half = 0.5 * self.hop_chance[:, None]
-        hops = (uniform < half).float() - (uniform > 1.0 - half).float()
-        return gauss, hops, torch.randn(batch, self.extra, records // self.block, generator=source, device=device)
+    @property
+    def law(self) -> Law:
+        """How hops are drawn."""
+        return Law(
+            self.axis_chance, self.axis_size, self.any_chance, self.any_size, self.back, self.delay, self.onward, self.calm
+        )  # fmt: skip
 
-    def forward(self, noise: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Return increments (B, T, C) in units of the scale, the first of a step first, from noise of T + margin records."""
+    def noise(
+        self, batch: int, records: int, source: torch.Generator, waiting: Tensor | None = None
+    ) -> tuple[Noise, Tensor]:
+        """Return noise of `records` records, and the returns of hops that wait behind them.
+
+        The noise is Gaussian (B, C, T), hops and those that undo others (B, 2 C, T), and Gaussian (B, E, T / block).
+
+        Parameters
+        ----------
+        batch, records : B and T, a multiple of the step.
+        source : source of randomness.
+        waiting : what was left of the noise before this; without it hops begin long enough before the first record.
+        """
+        device, law = self.taps.device, self.law
+        lead = 0
+        if waiting is None:
+            lead = 2 * law.longest
+            waiting = torch.zeros(2, batch * self.ions, law.longest, 3, device=device)
+        fresh = fresh_hops(law, batch * self.ions, records + lead, source)
+        hops, waiting = with_children(law, fresh, waiting, source)
+        hops = hops[:, :, lead:].unflatten(1, (batch, self.ions)).permute(1, 0, 2, 4, 3).reshape(batch, -1, records)
+        gauss = torch.randn(batch, self.channels, records, generator=source, device=device)
+        extra = torch.randn(batch, self.extra, records // self.block, generator=source, device=device)
+        return (gauss, hops, extra), waiting
+
+    def forward(self, noise: Noise) -> Tensor:
+        """Return scaled increments (B, T, C), the first of a step first, from noise of T + margin records."""
         gauss, hops, extra = noise
         filtered = filter_valid(gauss, self.taps)
         shift = gauss.shape[-1] - filtered.shape[-1]
-        skip = shift % self.block and self.block - shift % self.block
+        skip = -shift % self.block
         filtered, hops = filtered[..., skip:], hops[..., shift + skip :]
         extra = extra[..., extra.shape[-1] - filtered.shape[-1] // self.block :]
-        h = self.enter(torch.cat([self._steps(filtered), self._steps(hops), extra], dim=1))
+        h = self.enter(torch.cat([self._steps(filtered), self._steps(hops / self.unit), extra], dim=1))
         for layer, mixer in zip(self.layers, self.mixers, strict=True):
             moved = mixer(nn.functional.silu(layer(h)))
             h = h[..., h.shape[-1] - moved.shape[-1] :] + moved
         out = self.leave(nn.functional.silu(h))
         batch, _, steps = out.shape
-        c = self.channels
-        out = out.view(batch, self.block, 1 + 2 * c, c, steps).permute(0, 4, 1, 2, 3).reshape(batch, -1, 1 + 2 * c, c)
+        c, p = self.channels, self.ions
+        out = out.view(batch, self.block, 7 * c, steps).permute(0, 3, 1, 2).reshape(batch, -1, 7, c)
         records = out.shape[1]
-        struck = (hops[..., -records:] * self.hop_size[:, None]).transpose(1, 2)
-        # hop j moves the ions by (its own axis if awake) + what the network says, at its record
-        moves = struck[..., :c] + torch.einsum("btj,btjc->btc", struck, out[:, :, 1:])
+        struck = hops[..., -records:].view(batch, 2, p, 3, records)
+        # hops and returns move their ion as drawn, turned and scaled by what the network says at their record
+        turned = out[:, :, 1:].view(batch, records, 2, 3, p, 3)
+        moves = struck.sum(dim=1).permute(0, 3, 1, 2) + torch.einsum("bspjt,btsjpi->btpi", struck, turned)
+        moves = moves.reshape(batch, records, c)
         if len(self.hop_shape) > 1:
             moves = filter_valid(moves.transpose(1, 2), self.hop_shape.expand(c, -1)).transpose(1, 2)
         keep = records - self.hop_margin
         made = filtered[..., -keep:].transpose(1, 2) + moves[:, -keep:] + out[:, -keep:, 0]
         return made - self.phase_mean.repeat(keep // self.block, 1)
 
+    @property
+    def unit(self) -> Tensor:
+        """(2 C, 1) length of a hop along each axis, in which the network sees hops."""
+        return torch.maximum(self.axis_size, self.any_size).clamp_min(1.0).repeat(2 * self.ions)[:, None]
+
     def _steps(self, x: Tensor) -> Tensor:
         batch, channels, records = x.shape
         return (
-            x.view(batch, channels, records // self.block, self.block)
+            x.reshape(batch, channels, records // self.block, self.block)
             .permute(0, 3, 1, 2)
             .reshape(batch, self.block * channels, records // self.block)
         )
@@ -119,24 +155,18 @@ class Generator(nn.Module):
         centred : subtract the mean over the batch at each record of a step, as in training.
         """
         steps = -(-records // self.block) + 1
-        made: Tensor = self(self.noise(batch, steps * self.block + self.margin, source))
+        noise, _ = self.noise(batch, steps * self.block + self.margin, source)
+        made: Tensor = self(noise)
         if centred:
             made = made - made.unflatten(1, (steps, self.block)).mean(dim=(0, 1)).repeat(steps, 1)
         return cut_anywhere(made, records, self.block, source)
 
     def stream(self, batch: int, records: int, source: torch.Generator, chunk: int = 1024) -> Iterator[Tensor]:
-        """Give one set of series (B, t, C) piece by piece, `records` in all; only the noise of R records is carried on."""
-        before = None
+        """Give one set of series (B, t, C) piece by piece, `records` in all; only noise is carried on."""
         first = torch.randint(self.block, (batch, 1, 1), generator=source, device=self.taps.device)
+        noise, waiting = self.noise(batch, chunk + self.block + self.margin, source)
         tail = None
-        while records > 0:
-            new = self.noise(batch, chunk + (self.margin if before is None else 0), source)
-            noise = new if before is None else tuple(torch.cat(pair, dim=-1) for pair in zip(before, new, strict=True))
-            before = (
-                noise[0][..., -self.margin :],
-                noise[1][..., -self.margin :],
-                noise[2][..., -(self.margin // self.block) :],
-            )
+        while True:
             made = self(noise)
             made = made if tail is None else torch.cat([tail, made], dim=1)
             tail = made[:, -self.block :]
@@ -144,6 +174,13 @@ class Generator(nn.Module):
             places = first + torch.arange(count, device=made.device)[None, :, None]
             yield made.gather(1, places.expand(-1, -1, made.shape[2]))
             records -= count
+            if records == 0:
+                return
+            new, waiting = self.noise(batch, chunk, source, waiting)
+            kept = (self.margin, self.margin, self.margin // self.block)
+            noise = tuple(
+                torch.cat([old[..., -keep:], one], dim=-1) for old, one, keep in zip(noise, new, kept, strict=True)
+            )  # type: ignore[assignment]
 
 
 def cut_anywhere(made: Tensor, records: int, block: int, source: torch.Generator) -> Tensor:

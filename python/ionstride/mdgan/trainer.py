@@ -26,7 +26,7 @@ from .start import make_start
 from .state import State, average, load, remember_best, save
 from .windows import Windows, increment_covariance, msd_of_windows, reverse, split_windows
 
-_BANK, _AT_ONCE, _BANK_WINDOWS = 500, 40, 8192
+_BANK, _AT_ONCE, _BANK_WINDOWS = 500, 40, 16384
 _LOOKED_AT, _LOOK_WINDOWS = 120, 1024
 _LEARNED = 16
 _ADVERSARY = 0.02  # weight of the critic beside the distance
