@@ -24,6 +24,7 @@ LEVEL = {
     "doctor": 4,
     "analyze": 4,
     "commands": 5,
+    "mdgan_commands": 5,
     "cli": 6,
     "__main__": 7,
 }

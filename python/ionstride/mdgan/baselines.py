@@ -4,6 +4,7 @@ All are made from the training data alone.  The straight line gives an MSD; the 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -233,7 +234,7 @@ def _rattle_taps(covariance: Array) -> Array:
     return minimum_phase(np.maximum(spectrum, floor), count)
 
 
-def sources(train: Windows, hop_A: float = HOP_A, only: tuple[str, ...] = BASELINES) -> tuple[list, list[str]]:
+def sources(train: Windows, hop_A: float = HOP_A, only: tuple[str, ...] = BASELINES) -> tuple[list[Any], list[str]]:
     """Return the baselines that draw series, and sentences for those that cannot be made.
 
     Parameters
@@ -245,7 +246,7 @@ def sources(train: Windows, hop_A: float = HOP_A, only: tuple[str, ...] = BASELI
     made, missing = [], []
     for name, make in (
         ("gaussian", fit_gaussian),
-        ("bootstrap", lambda w: WindowBootstrap(w)),
+        ("bootstrap", WindowBootstrap),
         ("ctrw", lambda w: jump_walk(w, hop_A)),
         ("shot", fit_shot),
     ):

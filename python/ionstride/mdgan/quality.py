@@ -13,7 +13,7 @@ from . import baselines
 from . import series_statistics as series
 from .detect import HOP_A
 from .memorised import memorisation
-from .verdicts import gate, sentences, unknown
+from .verdicts import compare, gate, sentences, unknown
 from .windows import frame_ps_of, windows
 
 IONS = 1024
@@ -87,15 +87,14 @@ def evaluate(
     if reference is not None:
         sums["reference"] = series.sums_of_data(reference, plan, ref_stride)
         fits["reference"] = diffusivity(reference)
-    held = reference if reference is not None else None
-    nearest: dict[str, Any] = {}
     for source in every:
         step(source.name)
         sums[source.name] = series.sums_of_source(source, plan, ions=ions, records=records, rng=rng)
         fits[source.name] = diffusivity(generated(source, train, records, length, rng))
-        if held is not None:
-            nearest[source.name] = memorisation(cut, windows(held, length, ref_stride), source, rng)
     step("verdicts")
+    nearest: dict[str, Any] = {}
+    if reference is not None:
+        nearest = memorisation(cut, windows(reference, length, ref_stride), every, rng)
     try:
         line = baselines.straight_line(train) if "line" in only else None
     except PhysicsError as error:
@@ -126,7 +125,7 @@ def evaluate(
         "D": fits,
         "memorisation": nearest,
     }  # fmt: skip
-    relative = _train_error(curves["training data"], line, plan)
+    relative = _train_error(curves["training data"], line, plan, found["train"]["run_ps"])
     found["sigma_train"] = relative
     found["errors"] = {
         name: errors_of(curves[name], curves[judge], relative, plan) for name in curves if name not in (judge,)
@@ -136,10 +135,22 @@ def evaluate(
             found["errors"][name]["W1"] = _distances(sums[name], sums[judge])
     found["errors"]["noise of the reference"] = {"W1": _own_noise(sums[judge])}
     found["scores"] = scores(sums, line, plan, judge, rng)
-    found["gate"] = {name: gate(found, name) for name in [s.name for s in every]} if reference is not None else {}
+    judged = [source.name for source in every] + ["training data"]
+    found["gate"] = {name: gate(found, name) for name in judged} if reference is not None else {}
     found["verdicts"] = sentences(found)
     found["unknown"] = unknown(found)
-    return nulls(found)
+    found["comparisons"] = {
+        source.name: {
+            other: {what: compare(found["scores"], source.name, other, what) for what in QUANTITIES}
+            for other in found["baselines"]
+            if other != source.name
+        }
+        for source in every
+    }
+    for score in found["scores"].values():
+        del score["resamples"]
+    plain: dict[str, Any] = nulls(found)
+    return plain
 
 
 def check_reference(train: Displacements, reference: Displacements, length: int, stride: int) -> int:
@@ -230,8 +241,8 @@ def described(sums: series.Sums, plan: series.Plan, rng: np.random.Generator) ->
     used = sums.pairs[:, 0] > 0
     weight = series.resamples(RESAMPLES, rng, used)
     widen = np.sqrt(sums.together)
-    value, spread = series.msd(sums), widen * np.nanstd(series.msd(sums, weight), axis=0)
-    shape, shaped = series.alpha2(sums), widen * np.nanstd(series.alpha2(sums, weight), axis=0)
+    value, spread = series.msd(sums), widen * np.std(series.msd(sums, weight), axis=0)
+    shape, shaped = series.alpha2(sums), widen * np.std(series.alpha2(sums, weight), axis=0)
     rate, back, waits = series.jump_numbers(sums)
     many = series.jump_numbers(sums, weight)
     covariance = series.covariance(sums)
@@ -244,9 +255,9 @@ def described(sums: series.Sums, plan: series.Plan, rng: np.random.Generator) ->
         "alpha2_error": shaped.tolist(),
         "covariance_A2": covariance[: plan.length].tolist(),
         "jump_rate_per_ps": float(rate),
-        "jump_rate_error": float(widen * np.nanstd(many[0])),
+        "jump_rate_error": _spread(many[0], widen),
         "back_fraction": float(back),
-        "back_fraction_error": float(widen * np.nanstd(many[1])),
+        "back_fraction_error": _spread(many[1], widen),
         "wait_edges_ps": (series.WAIT_EDGES * plan.dt_ps).tolist(),
         "wait_cdf": waits.tolist(),
         "drift_A_per_record": (sums.drift[:3] / max(sums.drift[3], 1.0)).tolist(),
@@ -254,8 +265,13 @@ def described(sums: series.Sums, plan: series.Plan, rng: np.random.Generator) ->
     }
 
 
+def _spread(values: Array, widen: float) -> float:
+    known = values[np.isfinite(values)]
+    return float(widen * np.std(known)) if len(known) > 1 else float("nan")
+
+
 def _of_line(line: baselines.StraightLine, plan: series.Plan) -> dict[str, Any]:
-    value = line.msd_A2(plan.lags * plan.dt_ps)
+    value = line.msd_A2(np.asarray(plan.lags * plan.dt_ps, dtype=np.float64))
     lag = (plan.lags * plan.dt_ps)[:, None]
     with np.errstate(all="ignore"):
         error = np.abs(line.relative_stderr * line.slope_A2_ps * lag / value)
@@ -268,21 +284,23 @@ def _of_line(line: baselines.StraightLine, plan: series.Plan) -> dict[str, Any]:
     }
 
 
-def _train_error(train: dict[str, Any], line: baselines.StraightLine | None, plan: series.Plan) -> list[list[float]]:
+def _train_error(
+    train: dict[str, Any], line: baselines.StraightLine | None, plan: series.Plan, run_ps: float
+) -> list[list[float]]:
     """Return the relative standard error (M, 4) that the training data leave to the MSD of each lag.
 
-    Beyond a third of their length it is the larger of that of the longest such lag and that of the fitted slope.
+    Beyond a third of a run it is the larger of that of the longest lag before and that of the fitted slope: what the
+    few long displacements of the data scatter by says little.
     """
     own = np.array(train["msd_relative_error"], dtype=np.float64)
-    value = np.array(train["msd_A2"], dtype=np.float64)
-    reached = np.flatnonzero(np.isfinite(value))
-    far = reached[max(0, 2 * len(reached) // 3) :] if len(reached) > 6 else reached
-    limit = own[far[0]]
+    near = np.flatnonzero(np.isfinite(own[:, 3]) & (plan.lags * plan.dt_ps <= run_ps / 3.0))
+    limit = own[near[-1]] if len(near) else own[0]
     if line is not None and np.isfinite(line.relative_stderr):
-        limit = np.maximum(limit, line.relative_stderr * np.array([1.0, 1.0, 1.0, 1.0]))
-    own[far] = np.fmax(own[far], limit)
-    own[reached[-1] + 1 :] = np.fmax(limit, own[reached[-1]])
-    return own.tolist()
+        limit = np.maximum(limit, line.relative_stderr)
+    far = plan.lags * plan.dt_ps > run_ps / 3.0
+    own[far] = limit
+    rows: list[list[float]] = own.tolist()
+    return rows
 
 
 def errors_of(
@@ -314,7 +332,8 @@ def errors_of(
 
 def _distances(one: series.Sums, other: series.Sums) -> list[list[float]]:
     found = series.wasserstein(series.shape_cdf(one), series.shape_cdf(other))
-    return np.asarray(found).tolist()
+    rows: list[list[float]] = np.asarray(found).tolist()
+    return rows
 
 
 def _own_noise(judge: series.Sums) -> list[list[float]]:
@@ -325,7 +344,8 @@ def _own_noise(judge: series.Sums) -> list[list[float]]:
     rest = np.zeros(series.GROUPS)
     rest[used[1::2]] = 1.0
     found = series.wasserstein(series.shape_cdf(judge, half), series.shape_cdf(judge, rest))
-    return np.asarray(0.5 * found * np.sqrt(judge.together)).tolist()
+    rows: list[list[float]] = np.asarray(0.5 * found * np.sqrt(judge.together)).tolist()
+    return rows
 
 
 def shapes(sums: dict[str, series.Sums], plan: series.Plan, bins: int = 200) -> dict[str, Any]:
@@ -373,28 +393,25 @@ def scores(
     near = plan.shape_lags <= plan.length
     true_msd, true_alpha2 = series.msd(reference, ref_weight)[..., 3], series.alpha2(reference, ref_weight)
     true_jumps = series.jump_numbers(reference, ref_weight)
+    true_shapes = _resampled_cdf(reference, near, ref_weight)
     truth = (series.msd(reference)[:, 3], series.alpha2(reference), series.jump_numbers(reference))
     found: dict[str, Any] = {}
     for name, one in sums.items():
         if name == judge:
             continue
         weight = series.resamples(RESAMPLES, rng, one.pairs[:, 0] > 0)
-        plain = _score(series.msd(one)[:, 3], series.alpha2(one), series.jump_numbers(one), truth, short, far)
-        many = _score(
-            series.msd(one, weight)[..., 3], series.alpha2(one, weight), series.jump_numbers(one, weight),
-            (true_msd, true_alpha2, true_jumps), short, far,
-        )  # fmt: skip
-        distance = series.wasserstein(_near_cdf(one, near), _near_cdf(reference, near)).mean()
-        some = [
-            float(series.wasserstein(_near_cdf(one, near, w), _near_cdf(reference, near, r)).mean())
-            for w, r in zip(weight, ref_weight, strict=True)
-        ]
+        values = (series.msd(one)[:, 3], series.alpha2(one), series.jump_numbers(one))
+        plain = _score(values, truth, short, far)
+        values = (series.msd(one, weight)[..., 3], series.alpha2(one, weight), series.jump_numbers(one, weight))
+        many = _score(values, (true_msd, true_alpha2, true_jumps), short, far)
+        distance = series.wasserstein(series.shape_cdf(one)[near], series.shape_cdf(reference)[near]).mean()
+        some = _coarse_distance(_resampled_cdf(one, near, weight), true_shapes)
         found[name] = {
             "value": {**{key: float(v) for key, v in plain.items()}, "W1": float(distance)},
-            "resamples": {**{key: v.tolist() for key, v in many.items()}, "W1": some},
+            "resamples": {**{key: v.tolist() for key, v in many.items()}, "W1": some.tolist()},
         }
     if line is not None:
-        value = line.msd_A2(plan.lags * plan.dt_ps)[:, 3]
+        value = line.msd_A2(np.asarray(plan.lags * plan.dt_ps, dtype=np.float64))[:, 3]
         use = far & np.isfinite(value)
         if use.any():
             with np.errstate(all="ignore"):
@@ -405,13 +422,24 @@ def scores(
     return found
 
 
-def _near_cdf(sums: series.Sums, near: Any, weight: Array | None = None) -> Array:
-    w = np.ones(series.GROUPS) if weight is None else weight
-    total = np.cumsum(np.tensordot(w, sums.shapes[:, near], axes=([0], [0])), axis=-1)
-    return np.asarray(total / total[..., -1:])
+_COARSE = 5  # bins of a van Hove function that are taken together where it is resampled
 
 
-def _score(msd: Array, alpha2: Array, jumps: Any, truth: Any, short: Any, far: Any) -> dict[str, Array]:
+def _resampled_cdf(sums: series.Sums, near: Any, weight: Array) -> Array:
+    """Return the cumulative van Hove functions of resamples, (R, V, 4, coarse bins)."""
+    shape = sums.shapes[:, near]
+    coarse = shape.reshape(*shape.shape[:-1], -1, _COARSE).sum(axis=-1)
+    total = np.tensordot(weight, np.cumsum(coarse, axis=-1), axes=([1], [0]))
+    total /= total[..., -1:]
+    return np.asarray(total)
+
+
+def _coarse_distance(one: Array, other: Array) -> Array:
+    return np.asarray(np.abs(one - other).sum(axis=-1).mean(axis=(1, 2)) * series.BIN * _COARSE)
+
+
+def _score(values: tuple[Any, ...], truth: tuple[Any, ...], short: Any, far: Any) -> dict[str, Array]:
+    msd, alpha2, jumps = values
     with np.errstate(all="ignore"):
         ratio = np.abs(np.log(msd / truth[0]))
         return {

@@ -158,12 +158,13 @@ def add(sums: Sums, plan: Plan, x_A: Array, group: IntArray, *, jumps: bool = Tr
     sums.drift += np.append((x_A[:, -1] - x_A[:, 0]).sum(axis=0), len(x_A) * (records - 1.0))
     for v, lag in enumerate(plan.shape_lags):
         if lag < records:
-            _add_shape(sums, plan, x_A, group, v, int(lag))
+            _add_shape(sums, plan, x_A, group, v)
     if jumps:
         _add_jumps(sums, plan, x_A, group)
 
 
-def _add_shape(sums: Sums, plan: Plan, x_A: Array, group: IntArray, v: int, lag: int) -> None:
+def _add_shape(sums: Sums, plan: Plan, x_A: Array, group: IntArray, v: int) -> None:
+    lag = int(plan.shape_lags[v])
     free = x_A.shape[1] - lag
     step = max(1, lag // 8, -(-len(x_A) * free // _ORIGINS))
     delta = x_A[:, lag::step][:, : -(-free // step)] - x_A[:, :free:step]
@@ -235,7 +236,7 @@ def sums_of_source(
     """
     sums = empty_sums(plan)
     unit = int(getattr(source, "ions_together", 1))
-    batch = max(batch // unit, 1) * unit
+    batch = max(min(batch, ions) // unit, 1) * unit
     while sums.ions < ions:
         increments = source.draw(batch, records, rng)
         if not np.isfinite(increments).all():
@@ -252,7 +253,7 @@ def scales(displacements: Displacements, lags: IntArray, stride: int) -> Array:
     """Return the rms displacement along x, y, z and in all at some lags in records, (V, 4) in Å."""
     tensor, _ = _kernels.displacement_moments(displacements.r_A, np.ascontiguousarray(lags * stride))
     squares = tensor[..., :3].mean(axis=0)
-    return np.sqrt(np.column_stack([squares, squares.sum(axis=1)]))
+    return np.asarray(np.sqrt(np.column_stack([squares, squares.sum(axis=1)])))
 
 
 def make_plan(
@@ -260,11 +261,11 @@ def make_plan(
 ) -> Plan:
     """Return what to ask of each series: lags as far as the reference reaches, or 100 windows without one.
 
-    A reference reaches to a third of its length.
+    A reference reaches to half its length.
     """
     longest = WINDOWS[-1] * length
     if reference is not None:
-        longest = min(longest, max(length, (reference.r_A.shape[1] - 1) // stride // 3))
+        longest = min(longest, max(length, (reference.r_A.shape[1] - 1) // stride // 2))
     lags, shapes = choose_lags(length, longest)
     judge = train if reference is None else reference
     here = shapes[shapes * stride < judge.r_A.shape[1]]

@@ -81,7 +81,7 @@ class Windows:
     @property
     def starts(self) -> IntArray:
         """(S) number of frames at which a window of the stretch may start."""
-        return np.maximum(self.end - self.begin - self.span, 0)
+        return np.asarray(np.maximum(self.end - self.begin - self.span, 0), dtype=np.int64)
 
     @property
     def n_overlapping(self) -> int:
