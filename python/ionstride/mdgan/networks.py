@@ -68,7 +68,9 @@ class Generator(nn.Module):
     @property
     def margin(self) -> int:
         """Records of noise before the first record generated."""
-        return self.block * self.steps_before + self.hop_margin + -(-(self.taps.shape[1] - 1) // self.block) * self.block
+        return (
+            self.block * self.steps_before + self.hop_margin + -(-(self.taps.shape[1] - 1) // self.block) * self.block
+        )
 
     @property
     def law(self) -> Law:
