@@ -18,7 +18,7 @@ _CALM = (4.0, 10.0, 25.0, 60.0)  # mean records until then
 _LAGS = (1, 2, 4, 8, 16, 32, 64, 120)  # at which fourth cumulants are looked at
 _SHORT = 8  # the longest of those that tell how long a hop takes
 _FEW_HOPS = 20  # too few seen to tell their directions
-_BURSTS = 1500  # drawn for the fourth cumulants of a burst
+_BURSTS = 800  # drawn for the fourth cumulants of a burst
 _CAGE = 10  # records after which the rattling in a cage is forgotten
 _POINTS = 4096
 

@@ -94,6 +94,8 @@ def _train(
         screen.say(f"           going on from step {state.step}")
     if rank:
         state.source.manual_seed(settings.seed * 1000 + rank * 7919 + state.step)
+    if settings.steps == 0:
+        remember_best(state, look_at(state, settings, judged, device)["distance"])
     begun, warned = time.monotonic() - state.seconds, set[str]()
     while state.step < settings.steps:
         _set_rate(state, settings)
@@ -108,7 +110,7 @@ def _train(
                 f"the training diverged at step {state.step}: the loss is {loss}; take a lower --rate, or the loss 'swd'"
             )
         state.history.append(row)
-        if state.step > settings.steps // 2 or state.step == settings.steps:
+        if state.step > settings.steps // 2:
             remember_best(state, row["distance"])
         state.seconds = time.monotonic() - begun
         if rank:
@@ -122,7 +124,7 @@ def _train(
                 warned.add(kind)
                 screen.warn(f"step {state.step}: {warning}")
     state.net.load_state_dict(state.best["weights"])
-    return finish(state, settings, start, data, truth, out, key, rank)
+    return finish(state, settings=settings, start=start, data=data, truth=truth, out=out, key=key, rank=rank)
 
 
 def _new_state(settings: TrainSettings, start: Any, msd: Any, device: torch.device, rank: int) -> State:
