@@ -205,7 +205,7 @@ def _fit_bursts(
         # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
         heavy, ours = sure * wanted[:, :3], sure * one[:, :3]
         factor = float((ours * heavy).sum() / max(float((ours**2).sum()), 1e-30))
-        factor = float(np.clip(factor, 0.6, 1.6)) if seen else max(factor, 1e-6)
+        factor = float(np.clip(factor, 0.8, 1.25)) if seen else max(factor, 1e-6)
         return float((((one * factor - wanted) * sure) ** 2).sum()), factor
 
     shape, best = _half_sine(1), (0.0, 1.0, 1.0)
@@ -215,7 +215,7 @@ def _fit_bursts(
         laws = [(on, calm) for on in _ONWARD if on + returns[0] <= 0.9 for calm in (_CALM if on > 0.0 else _CALM[:1])]
         found = [(misfit(shape, *law), law) for law in laws]
         # Bursts must earn their place: the plainer law wins where they fit little better.
-        (_, factor), (onward, calm) = min(found, key=lambda one: one[0][0] * (1.0 + one[1][0]))
+        (_, factor), (onward, calm) = min(found, key=lambda one: one[0][0] * (1.0 + 0.3 * one[1][0]))
         best = (onward, calm, float(np.sqrt(factor)))
     return *best, shape
 
