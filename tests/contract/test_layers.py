@@ -27,6 +27,7 @@ LEVEL = {
     "dataset_commands": 5,
     "commands": 5,
     "mdgan_commands": 5,
+    "mdgan_training": 5,
     "cli": 6,
     "__main__": 7,
 }
