@@ -12,9 +12,7 @@ from ionstride.records import Structure
 from ionstride.settings import MdSettings
 
 PEDONE = Path(__file__).resolve().parents[2] / "examples" / "lzp" / "pedone.toml"
-LI2O = Structure(
-    ("O", "Li", "Li"), np.array([[0.0, 0, 0], [1.1, 1.1, 1.1], [3.4, 3.4, 3.4]]), np.diag([4.6, 4.6, 4.6])
-)
+LI2O = Structure(("O", "Li", "Li"), np.array([[0.0, 0, 0], [1.1, 1.1, 1.1], [3.4, 3.4, 3.4]]), np.diag([4.6, 4.6, 4.6]))
 MD = MdSettings(timestep_fs=2.0, production_ps=10.0, ion_frame_ps=0.004)
 
 

@@ -51,9 +51,7 @@ def read_rigid_ions(path: Path) -> RigidIons:
     )
 
 
-def _pair(
-    path: Path, name: str, numbers: Any, charges: dict[str, Any]
-) -> tuple[str, str, float, float, float, float]:
+def _pair(path: Path, name: str, numbers: Any, charges: dict[str, Any]) -> tuple[str, str, float, float, float, float]:
     a, _, b = name.partition("-")
     for element in (a, b):
         if element not in charges:
