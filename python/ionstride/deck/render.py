@@ -15,6 +15,8 @@ from ..settings import MdSettings
 from ..units import FS_TO_PS
 
 SKIN_A = 1.0
+CHEAP_SKIN_A = 2.0
+"""Rigid ions cost so little that fewer neighbour lists are worth longer ones."""
 WALL_EV_A2 = 20.0
 WALL_SHARE = 0.95
 """A wall begins at this part of the shortest distance in the reference frames."""
@@ -185,7 +187,7 @@ def render_deck(
         "model": model,
         "elements": list(elements),
         "atom_map": Path(model).suffix in (".savedmodel", ".pt2"),
-        "skin_A": SKIN_A,
+        "skin_A": CHEAP_SKIN_A if rigid_ions else SKIN_A,
         "walls": walls(elements, shortest_A or {}),
         "rigid_ions": rigid_lines(rigid_ions, elements) if rigid_ions else None,
         "ions": ions,
