@@ -41,7 +41,7 @@ def run_study(name: str, out: Path, settings: list[str]) -> None:
 def read_ions(run: Path) -> Paths:
     """Return the ions' paths of a finished run as the arrays of a .npz."""
     path = read_trajectory(
-        sorted(run.glob("ions.*.lammpstrj")), temperature_K=TEMPERATURE_K, timestep_ps=TIMESTEP_PS, mobile="Li"
+        sorted(run.glob("ions.*.dump")), temperature_K=TEMPERATURE_K, timestep_ps=TIMESTEP_PS, mobile="Li"
     )
     return {
         "r_A": np.ascontiguousarray(path.positions_A.transpose(1, 0, 2), dtype=np.float32),

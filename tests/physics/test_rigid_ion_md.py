@@ -131,7 +131,7 @@ def test_dump_of_ions_is_free_of_drift(run):
     _, folder = run
     frames = read_trajectory(sorted(folder.glob("production.*.lammpstrj")), temperature_K=1773.0, timestep_ps=0.002)
     ions = read_trajectory(
-        sorted(folder.glob("ions.*.lammpstrj")), temperature_K=1773.0, timestep_ps=0.002, mobile="Li"
+        sorted(folder.glob("ions.*.dump")), temperature_K=1773.0, timestep_ps=0.002, mobile="Li"
     )
     assert set(ions.symbols) == {"Li"}
     assert len(ions.time_ps) == STEPS // 2 + 1

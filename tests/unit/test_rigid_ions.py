@@ -48,7 +48,7 @@ def test_style_and_charges_after_a_restart():
     assert "atom_style      charge" in text
     assert "pair_coeff      * * coul/long" in text
     assert "kspace_style" in text
-    assert "ions.0000003000.lammpstrj" in text
+    assert "ions.0000003000.dump" in text
     assert "read_data" not in text
 
 
@@ -58,6 +58,7 @@ def test_ions_are_dumped_in_production_only():
     assert text.count("dump            ions mobile") == 1
     assert text.index("# production") < text.index("dump            ions mobile custom 2 ions.0000002500")
     assert "group           mobile type 2" in text
+    assert "ions.0000002500.lammpstrj" not in text  # such files are watched, and twelve atoms are too few
     assert "dump            ions" not in deck(md=MdSettings(timestep_fs=2.0, production_ps=10.0))["in.lammps"]
 
 

@@ -173,7 +173,7 @@ def render_deck(
             **dataclasses.asdict(p),
             "text": f"{p.ensemble.upper()}, {p.from_K:g} to {p.to_K:g} K, steps {p.start} to {p.stop}",
             "dump_file": dump_name(p.name, max(step, p.start)),
-            "ions_file": dump_name("ions", max(step, p.start)) if ions and p.name == "production" else "",
+            "ions_file": f"ions.{max(step, p.start):010d}.dump" if ions and p.name == "production" else "",
         }
         for p in phases
         if p.stop > step

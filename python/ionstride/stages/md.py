@@ -161,7 +161,7 @@ def production_files(run: Path) -> list[Path]:
 
 def ion_files(run: Path) -> list[Path]:
     """Return the dumps of the mobile ions alone of a run that hold whole frames, in order."""
-    return whole_segments(sorted(run.glob("ions.*.lammpstrj")))
+    return whole_segments(sorted(run.glob("ions.*.dump")))
 
 
 def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
