@@ -138,8 +138,23 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--calculator", default="chgnet", metavar="NAME", help="'chgnet' or 'module:function'")
     compare.add_argument("--frames", type=int, default=100, metavar="N", help="frames used, evenly chosen")
 
+    _mdgan(commands)
     _command(commands, "doctor", "what is installed, what runs, what is missing", "")
     return top
+
+
+def _mdgan(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Add ``mdgan`` and what it can do."""
+    from . import mdgan_commands as mdgan
+
+    top = _command(commands, "mdgan", "long ion trajectories from short ones, with evidence", "")
+    parts: argparse._SubParsersAction[Parser] = top.add_subparsers(
+        dest="part", metavar="PART", required=True, parser_class=Parser
+    )
+    mdgan.add_inspect(
+        _command(parts, "inspect", "what the data can teach, before any training", mdgan.INSPECT_EXAMPLES)
+    )
+    mdgan.add_evaluate(_command(parts, "evaluate", "models against reference and baselines", mdgan.EVALUATE_EXAMPLES))
 
 
 def _command(
@@ -198,6 +213,10 @@ def _dispatch(args: argparse.Namespace) -> int:
         return commands.deck(args)
     if args.command == "compare":
         return commands.compare(args)
+    if args.command == "mdgan":
+        from . import mdgan_commands
+
+        return {"inspect": mdgan_commands.inspect, "evaluate": mdgan_commands.evaluate}[args.part](args)
     from .doctor import doctor
 
     return doctor()

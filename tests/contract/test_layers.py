@@ -17,12 +17,14 @@ LEVEL = {
     **dict.fromkeys(FOUNDATIONS, 0),
     **dict.fromkeys(ROOMS, 1),
     "learning": 2,
+    "mdgan": 2,
     "report": 2,
     "stages": 3,
     "study": 4,
     "doctor": 4,
     "analyze": 4,
     "commands": 5,
+    "mdgan_commands": 5,
     "cli": 6,
     "__main__": 7,
 }
@@ -72,7 +74,9 @@ def test_a_wrong_arrow_is_seen():
 HEAVY = ("torch", "tensorflow", "deepmd", "MDAnalysis", "ase", "scipy", "matplotlib", "rich", "jinja2", "chgnet")
 
 
-@pytest.mark.parametrize("module", ["ionstride", "ionstride.cli", "ionstride.records", "ionstride.settings"])
+@pytest.mark.parametrize(
+    "module", ["ionstride", "ionstride.cli", "ionstride.records", "ionstride.settings", "ionstride.mdgan"]
+)
 def test_importing_is_cheap(module):
     """A heavy import at start-up makes every command, --help included, take seconds."""
     code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"

@@ -6,6 +6,8 @@ from .arrhenius_figures import arrhenius_figure
 from .arrhenius_page import write_arrhenius_page
 from .canvas import save, to_svg
 from .figures import learning_curve_figure, msd_figure, parity_figure
+from .mdgan_figures import evaluation_figures, plateau_figure
+from .mdgan_page import write_evaluation_page
 from .mechanism_figures import (
     density_figure,
     jump_figure,
@@ -22,6 +24,7 @@ __all__ = [
     "arrhenius_figure",
     "curves_figure",
     "density_figure",
+    "evaluation_figures",
     "jump_figure",
     "learning_curve_figure",
     "md_figure",
@@ -29,6 +32,7 @@ __all__ = [
     "msd_figure",
     "pair_figure",
     "parity_figure",
+    "plateau_figure",
     "save",
     "structure_figure",
     "summary_table",
@@ -37,6 +41,7 @@ __all__ = [
     "vibration_figure",
     "write_analysis_page",
     "write_arrhenius_page",
+    "write_evaluation_page",
     "write_report",
     "write_results",
 ]
