@@ -1,0 +1,255 @@
+"""A trained model: a source of endless series, saved in a folder and read back."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ..errors import FormatError, InputError
+from ..records import Displacements
+from ..runrecord import atomic_path, read_json, write_json, write_record
+from .losses import covariance_by_lag
+from .networks import Generator, NextRecord, filter_valid
+from .settings import TrainSettings, train_settings
+from .start import Start, spectrum_of
+from .state import FORMAT, State, read
+from .windows import increment_covariance, msd_of_windows, windows
+
+_IONS_AT_ONCE = {"Generator": 64, "NextRecord": 2048}
+_DRIFT_RECORDS = 300_000
+_CALIBRATION_WINDOWS = 4096
+
+
+@dataclass
+class Model:
+    """A generator of displacements; what `evaluate` and `generate` draw from.
+
+    Attributes
+    ----------
+    net : the network, scaled increments.
+    scale_A : (3) unit of an increment.
+    correction : (3, 2K + 1) calibrating filter, or None.
+    dt_ps : time of a record.
+    ions_together : ions made as one.
+    name : what it is called in tables.
+    about : settings, statistics, provenance: the content of model.json.
+    """
+
+    net: nn.Module
+    scale_A: npt.NDArray[np.float64]
+    correction: Tensor | None
+    dt_ps: float
+    ions_together: int
+    name: str
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def stream(self, ions: int, records: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.float32]]:
+        """Give the series of some ions piece by piece, (ions, t, 3) increments in Å, `records` in all.
+
+        Raises
+        ------
+        InputError
+            If the ions are no multiple of those made together.
+        """
+        if ions % self.ions_together or ions < 1 or records < 1:
+            raise InputError(
+                f"{ions} ions of {records} records were asked for, wanted at least one record and a multiple of "
+                f"{self.ions_together} ion(s), which this model makes together"
+            )
+        device = next(self.net.parameters()).device
+        source = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
+        sets = ions // self.ions_together
+        unit = torch.tensor(np.tile(self.scale_A, self.ions_together), dtype=torch.float32, device=device)
+        with torch.inference_mode():
+            reach = 0 if self.correction is None else self.correction.shape[1] - 1
+            before: Tensor | None = None
+            for piece in self.net.stream(sets, records + reach, source):  # type: ignore[operator]
+                made = piece * unit
+                if self.correction is not None:
+                    whole = made if before is None else torch.cat([before, made], dim=1)
+                    before = whole[:, -reach:]
+                    if whole.shape[1] <= reach:
+                        before = whole
+                        continue
+                    taps = self.correction.repeat(self.ions_together, 1)
+                    made = filter_valid(whole.transpose(1, 2), taps).transpose(1, 2)
+                t = made.shape[1]
+                yield made.reshape(sets, t, -1, 3).transpose(1, 2).reshape(ions, t, 3).cpu().numpy()
+
+    def draw(self, ions: int, records: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """Return increments in Å, (ions, records, 3) float32: no drift, stationary from the first record on."""
+        out = np.empty((ions, records, 3), dtype=np.float32)
+        group = _IONS_AT_ONCE[type(self.net).__name__] // self.ions_together * self.ions_together
+        for first in range(0, ions, group):
+            count, place = min(group, ions - first), 0
+            for piece in self.stream(count, records, rng):
+                out[first : first + count, place : place + piece.shape[1]] = piece
+                place += piece.shape[1]
+        return out
+
+
+def finish(
+    state: State, settings: TrainSettings, start: Start, data: Displacements, truth: dict[str, float], out: Path,
+    key: str, rank: int = 0,
+) -> Model:  # fmt: skip
+    """Return the model of the chosen weights, its drift subtracted and its spectrum calibrated, and save it."""
+    begun = time.monotonic()
+    every = windows(data, settings.window, settings.stride)
+    net = state.net.eval().requires_grad_(False)
+    source = torch.Generator(device=next(net.parameters()).device).manual_seed(settings.seed + 77)
+    with torch.inference_mode():
+        before, after, records = remove_drift(net, source)
+        correction = None
+        if settings.calibrate:
+            correction = calibration(net, increment_covariance(msd_of_windows(every) / start.scale_A**2), source)
+    unit = start.scale_A
+    drift = {
+        "records": records,
+        "before_A": [float(v) for v in (before.reshape(-1, 3).mean(axis=0) * unit)],
+        "after_A": [float(v) for v in (after.reshape(-1, 3).mean(axis=0) * unit)],
+    }
+    about = {
+        "format": FORMAT,
+        "name": f"MD-GAN ({settings.loss})",
+        "settings": asdict(settings),
+        "dt_ps": every.dt_ps,
+        "scale_A": unit.tolist(),
+        "start": {
+            "hop_records": len(start.hop_shape),
+            "axis_hops_per_record": start.axis_chance.tolist(),
+            "axis_hop_A": (start.axis_size * start.scale_A).tolist(),
+            "any_hops_per_record": start.any_chance,
+            "any_hop_A": (start.any_size * start.scale_A).tolist(),
+            "back_chance": start.back,
+            "back_delay_records": start.delay,
+            "onward_chance": start.onward,
+            "onward_delay_records": start.calm,
+        },
+        "n_taps": start.taps.shape[1],
+        "calibrated": correction is not None,
+        "drift": drift,
+        "temperature_K": data.temperature_K,
+        "species": data.species[0],
+        "charge_e": float(data.charge_e[0]),
+        "cell_A": data.cell_A.tolist(),
+        "volume_A3": data.volume_A3,
+        "ions_per_run": data.n_ions_per_run,
+        "n_runs": data.n_runs,
+        "windows_overlapping": every.n_overlapping,
+        "windows_independent": every.n_independent,
+        "ion_ps": every.ion_ps,
+        "training_ps": float(data.time_ps[-1] - data.time_ps[0]),
+        "chosen_step": state.best["step"],
+        "held_out_distance": state.best["distance"],
+        "training_windows": truth,
+        "seconds": round(state.seconds, 2),
+    }
+    model = Model(net, unit, correction, every.dt_ps, settings.ions_together, f"MD-GAN ({settings.loss})", about)
+    if rank == 0:
+        save_model(model, out)
+        write_record(
+            out, key, ["model.pt", "model.json", "train.csv"], wall_s=state.seconds + time.monotonic() - begun,
+            inputs={str(k): str(v) for k, v in data.source.items()}, seed=settings.seed,
+        )  # fmt: skip
+    return model
+
+
+def remove_drift(net: nn.Module, source: torch.Generator, records: int = _DRIFT_RECORDS) -> tuple[Any, Any, int]:
+    """Subtract the mean increment per record of a step; return the mean before and after, scaled, and the records used.
+
+    A mean b adds (n b)² to the MSD at n records, so it is measured over ten million records.  The mean afterwards is
+    measured anew, on as many other records.
+    """
+    assert isinstance(net, (Generator, NextRecord))
+    before, seen = _mean(net, source, records)
+    net.phase_mean += before
+    after, _ = _mean(net, source, records)
+    return before.cpu().numpy(), after.cpu().numpy(), seen
+
+
+def _mean(net: Generator | NextRecord, source: torch.Generator, wanted: int) -> tuple[Tensor, int]:
+    block, channels = net.phase_mean.shape
+    total, records = torch.zeros(block, channels, dtype=torch.float64, device=net.phase_mean.device), 0
+    ions = channels // 3
+    while records < wanted:
+        if isinstance(net, Generator):
+            made = net(net.noise(64, 1024 + net.margin, source)[0])
+        else:
+            made = net.sample(2048, 1024, source)
+        total += made.reshape(-1, block, channels).double().mean(dim=0) * made.shape[0] * made.shape[1] * ions
+        records += made.shape[0] * made.shape[1] * ions
+    return (total / records).float(), records
+
+
+def calibration(net: nn.Module, wanted: Any, source: torch.Generator) -> Tensor:
+    """Return the filter per axis with |H|² = S_data / S_generated, (3, 2L − 1).
+
+    The spectrum, so C(k) and the MSD, are then those of the data; what is not Gaussian hardly changes where H is near 1.
+    """
+    length, total, rounds = len(wanted), 0.0, _CALIBRATION_WINDOWS // 1024
+    for _ in range(rounds):
+        total = total + covariance_by_lag(net.sample(1024, length, source)).double()  # type: ignore[operator]
+    made = (total / rounds).cpu().numpy()  # type: ignore[union-attr]
+    made = made.reshape(length, -1, 3).mean(axis=1)
+    ratio = np.sqrt(spectrum_of(wanted) / spectrum_of(made))
+    taps = np.fft.fftshift(np.fft.irfft(ratio, axis=0), axes=0)
+    middle = len(taps) // 2
+    taps = taps[middle - length + 1 : middle + length]
+    # What cutting the filter loses at zero frequency would be lost of D.
+    taps = taps * (ratio[0] / taps.sum(axis=0))
+    return torch.tensor(taps.T.copy(), dtype=torch.float32, device=next(net.parameters()).device)
+
+
+def save_model(model: Model, folder: Path) -> None:
+    """Write model.pt and model.json."""
+    whole = {"format": FORMAT, "weights": model.net.state_dict(), "correction": model.correction}
+    with atomic_path(folder / "model.pt") as temporary:
+        torch.save(whole, temporary)
+    write_json(folder / "model.json", model.about)
+
+
+def load_model(folder: Path, device: str = "cpu") -> Model:
+    """Return the model of a folder.
+
+    Raises
+    ------
+    InputError
+        If there is no finished training.
+    FormatError
+        If a file is damaged, or another version wrote it.
+    """
+    about = read_json(folder / "model.json")
+    if about is None or not (folder / "model.pt").exists():
+        raise InputError(f"'{folder}' holds no trained model; 'ionstride mdgan train … --out {folder}' makes one")
+    if about.get("format") != FORMAT:
+        raise FormatError(
+            folder / "model.json",
+            f"its format is {about.get('format')}, this version of IonStride reads {FORMAT}; train again, or use the "
+            "version that wrote it",
+        )
+    whole = read(folder / "model.pt")
+    settings = train_settings(about["settings"])
+    net: nn.Module
+    if settings.loss == "ar-mdn":
+        net = NextRecord(3 * settings.ions_together, settings.window, np.ones(settings.window + 1))
+    else:
+        three, shape = np.zeros(3), np.ones(about["start"]["hop_records"])
+        empty = Start(three, np.zeros((3, about["n_taps"])), three, 0.0, three, three, 0.0, 1.0, 0.0, 1.0, shape)
+        net = Generator(empty, ions=settings.ions_together, width=settings.width)
+    try:
+        net.load_state_dict(whole["weights"])
+    except (RuntimeError, KeyError) as error:
+        raise FormatError(
+            folder / "model.pt", "its weights do not fit model.json beside it; the two belong to different trainings"
+        ) from error
+    correction = whole["correction"]
+    return Model(
+        net.to(device).eval().requires_grad_(False), np.array(about["scale_A"]),
+        None if correction is None else correction.to(device), about["dt_ps"], settings.ions_together, about["name"], about,
+    )  # fmt: skip

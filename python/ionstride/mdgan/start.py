@@ -1,0 +1,266 @@
+"""Where the generator starts: filtered noise and hops that return, fitted to moments of the data without training."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..checks import Array
+from ..errors import PhysicsError
+from .windows import Windows, increment_covariance, msd_of_windows
+
+_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16)  # records a hop may take
+_BACK = np.linspace(0.0, 0.8, 17)  # chance that a hop is undone
+_DELAY = np.geomspace(1.5, 64.0, 14)  # mean records until then
+_ONWARD = (0.0, 0.2, 0.4, 0.55, 0.7, 0.8)  # chance that a hop sets off another
+_CALM = (4.0, 10.0, 25.0, 60.0)  # mean records until then
+_LAGS = (1, 2, 4, 8, 16, 32, 64, 120)  # at which fourth cumulants are looked at
+_SHORT = 8  # the longest of those that tell how long a hop takes
+_BURSTS = 1500  # drawn for the fourth cumulants of a burst
+_CAGE = 10  # records after which the rattling in a cage is forgotten
+_POINTS = 4096
+
+
+@dataclass(frozen=True)
+class Start:
+    """Increments as filtered Gaussian noise plus hops: what is known of the ions without training.
+
+    Hops begin at random.  With chance `back` a hop is followed by its reverse, geometrically distributed records later;
+    with chance `onward` it sets off another one in a new direction, so that an ion may be mobile for a while.  What
+    follows a hop may be followed in turn.
+
+    Attributes
+    ----------
+    scale_A : (3) standard deviation of an increment.
+    taps : (3, 2L − 1) filter of the Gaussian noise, scaled increments.
+    axis_chance : (3) chance a record of a spontaneous hop along an axis.
+    any_chance : chance a record of a spontaneous hop in any direction.
+    axis_size, any_size : (3) their lengths, scaled; the direction of the latter is a unit vector times `any_size`.
+    back, delay : chance that a hop is undone, and the mean records until then.
+    onward, calm : chance that a hop sets off another, and the mean records until then.
+    hop_shape : (w) how a hop is spread over records; sums to one.
+    """
+
+    scale_A: Array
+    taps: Array
+    axis_chance: Array
+    any_chance: float
+    axis_size: Array
+    any_size: Array
+    back: float
+    delay: float
+    onward: float
+    calm: float
+    hop_shape: Array
+
+
+def make_start(train: Windows) -> Start:
+    """Return the start that has the moments of the training windows.
+
+    Rattling in a cage adds a constant to the MSD at lags beyond its memory, so the MSD there tells how hops return:
+    MSD(n) = c + w F(n; back, delay), F from the spectrum w [1 + 2 Re(−qφ/(1 + qφ))] of hops of variance w a record whose
+    returns, of chance q, have the characteristic function φ of the delay.  The fourth cumulants ⟨x⁴⟩ and ⟨x²y²⟩ by lag
+    give the length of a hop, the records it takes, whether hops are along the axes or in any direction, and whether they
+    come in bursts: those of a burst are found from bursts drawn one by one.  Gaussian noise carries what is left of the
+    spectrum, so that C(k) and the MSD within a window are those of the data.
+
+    Raises
+    ------
+    PhysicsError
+        If an axis does not move.
+    """
+    second_A2 = msd_of_windows(train)
+    variance = second_A2[1]
+    if not (variance > 0.0).all():
+        raise PhysicsError("the ions do not move along one of the axes, so there is nothing to learn there")
+    msd = second_A2 / variance
+    back, delay, weight = _fit_returns(msd)
+    lags = np.array([lag for lag in _LAGS if lag < train.length])
+    own, mixed = _cumulants(train, lags, np.sqrt(variance))
+    shape = _fit_shape(own, msd, lags, weight)
+    onward, calm, anyhow, square = _fit_bursts(own, mixed, msd, lags, weight, shape, back, delay)
+    # Of all hops, those that none has set off.
+    fresh = (1.0 - back - onward) * np.divide(weight, square, out=np.zeros(3), where=square > 0.0)
+    any_chance = min(0.5, 3.0 * anyhow * float(fresh.mean()))
+    alone = 3.0 * anyhow * (1.0 - back - onward) * weight
+    spectrum = spectrum_of(increment_covariance(msd))
+    transfer = np.abs(np.fft.rfft(shape, n=_POINTS)) ** 2
+    rest = np.maximum(spectrum - weight * (_unit_spectrum(back, delay) * transfer)[:, None], 1e-4)
+    taps = np.fft.fftshift(np.fft.irfft(np.sqrt(rest), axis=0), axes=0)
+    middle, reach = len(taps) // 2, train.length - 1
+    taps = taps[middle - reach : middle + reach + 1]
+    # Cutting the taps loses a little power; each axis gets it back.
+    taps = taps * np.sqrt(_power(rest) / np.maximum((taps**2).sum(axis=0), 1e-30))
+    return Start(
+        scale_A=np.sqrt(variance),
+        taps=np.ascontiguousarray(taps.T),
+        axis_chance=np.clip((1.0 - anyhow) * fresh, 0.0, 0.2),
+        any_chance=any_chance,
+        axis_size=np.sqrt(square),
+        any_size=np.sqrt(alone / any_chance) if any_chance > 0.0 else np.zeros(3),
+        back=back,
+        delay=delay,
+        onward=onward,
+        calm=calm,
+        hop_shape=shape,
+    )
+
+
+def _unit_spectrum(back: float, delay: float) -> Array:
+    """Return the spectrum of hops of unit variance a record that may be undone, on the half circle."""
+    z = np.exp(-2j * np.pi * np.arange(_POINTS // 2 + 1) / _POINTS)
+    stay = 1.0 - 1.0 / max(delay, 1.0)
+    later = (1.0 - stay) * z / (1.0 - stay * z)
+    return np.asarray(1.0 + 2.0 * np.real(-back * later / (1.0 + back * later)))
+
+
+def _fit_returns(msd: Array) -> tuple[float, float, Array]:
+    """Return chance and delay of returns and the hops' variance a record (3), from the scaled MSD beyond the rattling."""
+    length = len(msd) - 1
+    first = min(_CAGE, length // 3)
+    n = np.unique(np.rint(np.geomspace(first, length, 24)).astype(int))
+    best: tuple[float, float, float, Array] = (np.inf, 0.0, 1.0, np.zeros(3))
+    for back in _BACK:
+        for delay in _DELAY if back > 0.0 else _DELAY[:1]:
+            covariance = np.fft.irfft(_unit_spectrum(float(back), float(delay)))[: length + 1]
+            slope = 2.0 * np.cumsum(covariance) - covariance[0]
+            unit = np.concatenate([[0.0], np.cumsum(slope)])[n]
+            misfit, weight = 0.0, np.zeros(3)
+            for axis in range(3):
+                y = msd[n, axis]
+                design = np.stack([np.ones(len(n)), unit], axis=1) / y[:, None]
+                (level, slope_), *_ = np.linalg.lstsq(design, np.ones(len(n)), rcond=None)
+                if level < 0.0:
+                    level, slope_ = 0.0, float((unit / y).sum() / ((unit / y) ** 2).sum())
+                weight[axis] = max(slope_, 0.0)
+                misfit += float(((level + slope_ * unit) / y - 1.0).__pow__(2).sum())
+            if misfit < best[0]:
+                best = (misfit, float(back), float(delay), weight)
+    return best[1], best[2], best[3]
+
+
+def _cumulants(train: Windows, lags: Any, unit_A: Array) -> tuple[Array, Array]:
+    """Return the fourth cumulants of each axis and of each pair of axes at some lags, (M, 3) each, scaled."""
+    own, mixed = np.zeros((len(lags), 3)), np.zeros((len(lags), 3))
+    for number, lag in enumerate(lags):
+        fourth, cross, second, pairs = np.zeros(3), np.zeros(3), np.zeros((3, 3)), 0
+        for path in train.paths():
+            delta = ((path[:, lag * train.stride :] - path[:, : -lag * train.stride]) / unit_A).reshape(-1, 3)
+            square = delta * delta
+            second += delta.T @ delta
+            fourth += (square * square).sum(axis=0)
+            cross += (square * np.roll(square, 1, axis=1)).sum(axis=0)
+            pairs += len(delta)
+        second /= pairs
+        spread = np.diag(second)
+        own[number] = fourth / pairs - 3.0 * spread**2
+        mixed[number] = cross / pairs - spread * np.roll(spread, 1) - 2.0 * second[[0, 1, 2], [2, 0, 1]] ** 2
+    return own, mixed
+
+
+def _fit_shape(own: Array, msd: Array, lags: Any, weight: Array) -> Array:
+    """Return the shape of a hop in time: a half sine over as many records as the short fourth cumulants say."""
+    short = lags <= _SHORT
+    best = (np.inf, np.ones(1))
+    heavy = (own / msd[lags] ** 2)[short]
+    for width in _WIDTHS:
+        shape = _half_sine(width)
+        # What one hop of unit length adds to the fourth cumulant, summed over the records it may begin at.
+        one = np.array([(np.convolve(shape, np.ones(lag)) ** 4).sum() for lag in lags[short]])[:, None]
+        one = one / msd[lags][short] ** 2 * weight
+        square = np.maximum((one * heavy).sum(axis=0) / np.maximum((one**2).sum(axis=0), 1e-30), 0.0)
+        misfit = float(((one * square - heavy) ** 2).sum())
+        if misfit < best[0]:
+            best = (misfit, shape)
+    return best[1]
+
+
+def _half_sine(width: int) -> Array:
+    shape = np.sin(np.pi * (np.arange(width) + 0.5) / width)
+    return np.asarray(shape / shape.sum())
+
+
+def _fit_bursts(
+    own: Array, mixed: Array, msd: Array, lags: Any, weight: Array, shape: Array, back: float, delay: float
+) -> tuple[float, float, float, Array]:
+    """Return chance and delay of hops set off, the part of hops of any direction, and the squared length of a hop (3).
+
+    Cumulants of independent bursts add up, so the fourth cumulant is the rate of bursts times the mean over bursts of the
+    fourth power of what they add to a displacement, summed over the window's place.
+    """
+    scale, cross = msd[lags] ** 2, msd[lags] * np.roll(msd[lags], 1, axis=1)
+    best = (np.inf, 0.0, 1.0, 0.0, np.ones(3))
+    for onward in _ONWARD:
+        if onward + back > 0.9:
+            continue
+        for calm in _CALM if onward > 0.0 else _CALM[:1]:
+            kinds = [_burst(np.random.default_rng(1), any_, shape, lags, back, delay, onward, calm) for any_ in (0, 1)]
+            for part in np.linspace(0.0, 1.0, 5):
+                alone, pair = ((1.0 - part) * kinds[0][i] + part * kinds[1][i] for i in (0, 1))
+                rate = 3.0 * (1.0 - back - onward) * weight
+                one = alone[:, None] * rate / scale
+                # Relative errors at lags where there is something, absolute ones where there is little.
+                sure = 1.0 / (0.1 + np.abs(own / scale))
+                square = ((sure**2 * one * own / scale).sum(axis=0) / np.maximum((sure * one).__pow__(2).sum(axis=0), 1e-30))
+                square = np.maximum(square, 1.0)
+                misfit = float((((one * square - own / scale) * sure) ** 2).sum())
+                both = np.sqrt(square * np.roll(square, 1) * rate * np.roll(rate, 1))
+                misfit += float((((pair[:, None] * both - mixed) / cross * sure) ** 2).sum())
+                if misfit < best[0]:
+                    best = (misfit, float(onward), float(calm), float(part), square)
+    return best[1:]
+
+
+def _burst(
+    rng: np.random.Generator, anyhow: int, shape: Array, lags: Any, back: float, delay: float, onward: float, calm: float
+) -> tuple[Array, Array]:
+    """Return ⟨Σ x⁴⟩ and ⟨Σ x²y²⟩ by lag over the places of a window, of bursts of hops of unit length."""
+    longest = int(lags[-1])
+    span = 3 * longest
+    moves = np.zeros((_BURSTS, span + 2 * longest, 3), dtype=np.float32)
+    number, when = np.arange(_BURSTS), np.full(_BURSTS, longest)
+    move = _directions(rng, _BURSTS, anyhow)
+    while len(number):
+        np.add.at(moves, (number, when), move)
+        undone, sets_off = rng.random(len(number)) < back, rng.random(len(number)) < onward
+        when = np.concatenate([
+            when[undone] + rng.geometric(1.0 / max(delay, 1.0), int(undone.sum())),
+            when[sets_off] + rng.geometric(1.0 / max(calm, 1.0), int(sets_off.sum())),
+        ])  # fmt: skip
+        move = np.concatenate([-move[undone], _directions(rng, int(sets_off.sum()), anyhow)])
+        number = np.concatenate([number[undone], number[sets_off]])
+        inside = when < longest + span
+        number, when, move = number[inside], when[inside], move[inside]
+    path = np.cumsum(moves, axis=1)
+    smooth = sum(part * np.roll(path, place, axis=1) for place, part in enumerate(shape))
+    own, mixed = [], []
+    for lag in lags:
+        square = (smooth[:, lag:] - smooth[:, :-lag])[:, : span + longest] ** 2
+        own.append(float((square * square).sum() / (3 * _BURSTS)))
+        mixed.append(float((square * square[..., [2, 0, 1]]).sum() / (3 * _BURSTS)))
+    return np.array(own), np.array(mixed)
+
+
+def _directions(rng: np.random.Generator, count: int, anyhow: int) -> Array:
+    if anyhow:
+        direction = rng.standard_normal((count, 3))
+        return np.asarray(direction / np.linalg.norm(direction, axis=1, keepdims=True))
+    direction = np.zeros((count, 3))
+    direction[np.arange(count), rng.integers(3, size=count)] = rng.choice([-1.0, 1.0], size=count)
+    return direction
+
+
+def _power(rest: Array) -> Array:
+    """Return the variance that a spectrum on the half circle stands for, (3)."""
+    weights = np.full(len(rest), 2.0)
+    weights[0] = weights[-1] = 1.0
+    return np.asarray((weights[:, None] * rest).sum(axis=0) / weights.sum())
+
+
+def spectrum_of(covariance: Array) -> Array:
+    """Return S(f) on the half circle, (M, 3), not below a thousandth of its mean, from C(k)."""
+    circle = np.zeros((_POINTS, covariance.shape[1]))
+    circle[: len(covariance)] = covariance
+    circle[_POINTS - len(covariance) + 1 :] = covariance[:0:-1]
+    spectrum = np.fft.rfft(circle, axis=0).real
+    return np.maximum(spectrum, 1e-3 * covariance[0])
