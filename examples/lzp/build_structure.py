@@ -4,8 +4,8 @@ Cell: that of rhombohedral LiZr2(PO4)3, a = 8.847 Å, c = 22.24 Å, after D. Pet
 J. P. Boilot, Mater. Res. Bull. 21, 365 (1986), doi 10.1016/0025-5408(86)90194-7.  Sites: NASICON type, space group R-3c
 (No. 167, hexagonal axes), Li on 6b; coordinates of NaZr2(PO4)3 after L.-O. Hagman and P. Kierkegaard, Acta Chem. Scand.
 22, 1822 (1968), doi 10.3891/acta.chem.scand.22-1822.  All these numbers were written down from memory and not looked up
-again.  The coordinates do not matter for what follows, since a run at 1773 K forgets them in its equilibration; the cell
-does.  The script checks that each P has four and each Zr six O at the usual distances.
+again.  The coordinates do not matter for what follows, since a run at 1773 K forgets them in its equilibration; the
+cell does.  The script checks that each P has four and each Zr six O at the usual distances.
 
     python build_structure.py                 # writes LZP.vasp beside this file
 """
