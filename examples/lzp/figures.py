@@ -125,7 +125,7 @@ def shapes_table(rows: Sequence[tuple[str, Path]], file: Path) -> str:
 
 
 def _long_errors(rows: Sequence[tuple[str, Path]]) -> dict[str, list[tuple[float, float, str]]]:
-    """Return source → (length in ps, relative error of the MSD at 30 windows or the most there are, kind), a set each."""
+    """Return source → (length in ps, relative error of the MSD at 30 windows or the most there are, kind) a set."""
     found: dict[str, list[tuple[float, float, str]]] = {}
     for kind, path in rows:
         one = _read(path)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import figures
 
-IONS, RECORDS = 8192, 12800  # as in the published study
+IONS, RECORDS = 8192, 12800
+"""Generated for the figures; the published study made as many particles."""
 
 
 def ionstride(*words: object) -> None:
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=128, help="records in a window")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=0, help="of the training; 0 = as the program has it")
+    parser.add_argument("--ions", type=int, default=IONS, help="generated")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--shapes", action="store_true", help="also fewer long and many short trajectories")
     parser.add_argument("--shape-sets", type=int, default=1, help="sets of each kind that models are trained on")
@@ -62,7 +64,7 @@ def main() -> None:
     once(out / "inspect" / "inspect.json", "inspect", *training, "--mobile", "Li", "--window", asked.window,
          "--out", out / "inspect")  # fmt: skip
     models = train(out / "models", training, asked, asked.seeds)
-    once(out / "generated" / "generated.json", "generate", models[0], "--ions", IONS, "--records", RECORDS,
+    once(out / "generated" / "generated.json", "generate", models[0], "--ions", asked.ions, "--records", RECORDS,
          "--threads", asked.threads, "--save", "npz", "--out", out / "generated")  # fmt: skip
     once(out / "evaluation" / "evaluation.json", "evaluate", *models, "--train", *training, "--reference", *reference,
          "--mobile", "Li", "--out", out / "evaluation")  # fmt: skip
