@@ -155,6 +155,15 @@ def _mdgan(commands: "argparse._SubParsersAction[Parser]") -> None:
         _command(parts, "inspect", "what the data can teach, before any training", mdgan.INSPECT_EXAMPLES)
     )
     mdgan.add_evaluate(_command(parts, "evaluate", "models against reference and baselines", mdgan.EVALUATE_EXAMPLES))
+    from . import mdgan_training as training
+
+    train = _command(parts, "train", "a generator on short trajectories", training.TRAIN_EXAMPLES)
+    train.add_argument("files", nargs="+", type=Path, metavar="TRAJ", help="a run each")
+    mdgan.add_reading(train)
+    training.add_train(train)
+    training.add_generate(
+        _command(parts, "generate", "long series and their statistics from a model", training.GENERATE_EXAMPLES)
+    )
 
 
 def _command(
@@ -214,8 +223,12 @@ def _dispatch(args: argparse.Namespace) -> int:
     if args.command == "compare":
         return commands.compare(args)
     if args.command == "mdgan":
-        from . import mdgan_commands
+        from . import mdgan_commands, mdgan_training
 
+        if args.part == "train":
+            return mdgan_training.train(args, mdgan_commands.read)
+        if args.part == "generate":
+            return mdgan_training.generate(args)
         return {"inspect": mdgan_commands.inspect, "evaluate": mdgan_commands.evaluate}[args.part](args)
     from .doctor import doctor
 

@@ -1,6 +1,7 @@
 """``ionstride mdgan train`` and ``generate``: their options, and what they do."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ examples:
   ionstride mdgan train run1/XDATCAR run2/XDATCAR --mobile Li --temperature 900 --frame-ps 0.002 --stride 10 --out M
   ionstride mdgan train run?.npz --mobile Li --temperature 600 --members 5 --out M     D with the error of the data
   torchrun --nproc-per-node 4 -m ionstride mdgan train … --device cuda --out M         several GPUs
-Each TRAJ is a run.  Killed or interrupted, the same command goes on where it was.
+Each TRAJ is a run of its own; the parts of one run have a + between them.  Killed or interrupted, the same command
+goes on where it was.
 """
 GENERATE_EXAMPLES = """\
 examples:
@@ -38,7 +40,7 @@ def add_train(train: argparse.ArgumentParser) -> None:
     how.add_argument("--seed", type=int, metavar="N", help="of everything random")
     how.add_argument("--ions-together", type=int, metavar="P", help="ions generated as one (default 1)")
     how.add_argument("--validation", metavar="WAY", help="held out: the last 'time' of each run (default), or 'run's")
-    how.add_argument("--part", type=float, metavar="X", help="part held out")
+    how.add_argument("--held-out", type=float, metavar="X", help="part held out (default 0.15)")
     how.add_argument("--no-reverse", action="store_true", help="leave out windows run backwards")
     how.add_argument("--no-calibrate", action="store_true", help="leave the spectrum as trained")
     how.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda")
@@ -68,31 +70,46 @@ def need_torch() -> None:
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
-        raise MissingToolError("MD-GAN needs torch, which is not installed; bring it with: pip install 'ionstride[mdgan]'")
+        raise MissingToolError(
+            "MD-GAN needs torch, which is not installed; bring it with: pip install 'ionstride[mdgan]'"
+        )
 
 
 def train(args: argparse.Namespace, read: Callable[[argparse.Namespace], Any]) -> int:
     """``ionstride mdgan train``; `read` gives the `Displacements` of the arguments."""
     need_torch()
     from .mdgan.settings import train_settings
+    from .stages.asked import notes
 
     asked = {
         name: getattr(args, name)
         for name in (
-            "stride", "window", "loss", "steps", "batch", "rate", "width", "seed", "ions_together", "validation", "part",
+            "stride", "window", "loss", "steps", "batch", "rate", "width", "seed", "ions_together", "validation",
             "device", "threads", "report_every",
         )
         if getattr(args, name) is not None
     }  # fmt: skip
+    if args.held_out is not None:
+        asked["part"] = args.held_out
     settings = train_settings({**asked, "reverse": not args.no_reverse, "calibrate": not args.no_calibrate})
+    _check_out(args.out, "checkpoint.pt", "model.json", "ensemble.json")
     data = read(args)
     screen = Screen()
+    screen.console.quiet = os.environ.get("RANK", "0") != "0"  # of several processes the first one tells
+    for note in notes(data.source):
+        screen.warn(note)
     with screen.working():
         if args.members != 1:
             from .mdgan.ensemble import train_ensemble
 
             found = train_ensemble(
-                data, settings, args.out, args.members, resample=not args.no_resample, screen=screen, restart=args.restart
+                data,
+                settings,
+                args.out,
+                args.members,
+                resample=not args.no_resample,
+                screen=screen,
+                restart=args.restart,
             )
             screen.say(f"D            {_words(found['D_cm2_s'])}   ({args.members} members: {found['holds']})")
             screen.say(f"-> {args.out}")
@@ -123,6 +140,7 @@ def generate(args: argparse.Namespace) -> int:
     from .mdgan.rollout import generate as make
     from .mdgan.trainer import pick_device
 
+    _check_out(args.out, "generated.json")
     if args.threads:
         torch.set_num_threads(args.threads)
     model = load_model(args.model, str(pick_device(args.device)))
@@ -145,6 +163,16 @@ def generate(args: argparse.Namespace) -> int:
     screen.say(f"drift a record {_vector(drift['before_A'])} Å, after it was subtracted {_vector(drift['after_A'])} Å")
     screen.say(f"-> {args.out}")
     return 0
+
+
+def _check_out(out: Path, *own: str) -> None:
+    """Raise `InputError` if results cannot go to a folder, or it is of something else."""
+    from .stages.asked import check_folder, check_writable
+
+    if any((out / name).exists() for name in own):
+        check_writable(out)
+    else:
+        check_folder(out)
 
 
 def _words(estimate: dict[str, Any]) -> str:

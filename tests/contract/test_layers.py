@@ -25,6 +25,7 @@ LEVEL = {
     "analyze": 4,
     "commands": 5,
     "mdgan_commands": 5,
+    "mdgan_training": 5,
     "cli": 6,
     "__main__": 7,
 }

@@ -1,11 +1,11 @@
 """The generator, its losses, and training that can be killed and gone on with."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,7 +203,7 @@ def test_models_of_another_version_or_damaged_are_refused(toy, tmp_path):
     save_model(model, tmp_path)
     about = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps({**about, "format": 0}))
-    with pytest.raises(FormatError, match="another version|the version that wrote it"):
+    with pytest.raises(FormatError, match="its format is 0"):
         load_model(tmp_path)
     about["settings"]["width"] = 12
     (tmp_path / "model.json").write_text(json.dumps(about))
@@ -260,7 +260,7 @@ train(hopping(12, 1001, runs=2), train_settings({settings!r}), Path(sys.argv[1])
 def test_killed_training_goes_on_bitwise(tmp_path, loss):
     """Fault: noise, optimiser or mean weights not saved: a resumed training is another training."""
     settings = {**SMALL, "loss": loss, "steps": 40, "report_every": 4}
-    script = CHILD.format(tests=os.path.dirname(__file__), settings=settings)
+    script = CHILD.format(tests=str(Path(__file__).parent), settings=settings)
     command = [sys.executable, "-c", script]
     subprocess.run([*command, tmp_path / "whole"], check=True, capture_output=True, timeout=120)
     killed = subprocess.Popen([*command, tmp_path / "killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -15,16 +15,14 @@ class Law:
 
     Attributes
     ----------
-    axis_chance, axis_size : (3) chance a record of a spontaneous hop along each axis, and its length.
-    any_chance, any_size : () and (3): of one in any direction.
+    chance : () of a spontaneous hop in a record.
+    vectors : (V, 3) of which a hop is one, or its reverse.
     back, delay : chance that a hop is undone, and after how many records on average.
-    onward, calm : chance that a hop sets off another one, of any direction, and after how many records.
+    onward, calm : chance that a hop sets off another one, of any vector, and after how many records.
     """
 
-    axis_chance: Tensor
-    axis_size: Tensor
-    any_chance: Tensor
-    any_size: Tensor
+    chance: Tensor
+    vectors: Tensor
     back: Tensor
     delay: Tensor
     onward: Tensor
@@ -38,25 +36,18 @@ class Law:
 
 def fresh_hops(law: Law, ions: int, records: int, source: torch.Generator) -> Tensor:
     """Return spontaneous hops (ions, records, 3), scaled; most are zero."""
-    chance = law.axis_chance.sum() + law.any_chance
-    hit = torch.rand(ions, records, generator=source, device=law.axis_size.device) < chance
+    hit = torch.rand(ions, records, generator=source, device=law.vectors.device) < law.chance
     ion, record = hit.nonzero(as_tuple=True)
-    moves = law.axis_size.new_zeros(ions, records, 3)
+    moves = law.vectors.new_zeros(ions, records, 3)
     moves[ion, record] = draw_hops(law, len(ion), source)
     return moves
 
 
 def draw_hops(law: Law, count: int, source: torch.Generator) -> Tensor:
-    """Return hops (count, 3): along an axis, or in any direction, as often as they are spontaneous."""
-    device = law.axis_size.device
-    direction = torch.randn(count, 3, generator=source, device=device)
-    sign = torch.sign(direction)
-    direction = direction / direction.norm(dim=1, keepdim=True).clamp_min(1e-12) * law.any_size
-    chances = torch.cat([law.axis_chance, law.any_chance.view(1)]).clamp_min(0.0)
-    edges = chances.cumsum(0) / chances.sum().clamp_min(1e-30)
-    kind = torch.searchsorted(edges, torch.rand(count, generator=source, device=device)).clamp_max(3)
-    along = torch.nn.functional.one_hot(kind, 4)[:, :3] * sign * law.axis_size
-    return torch.where(kind[:, None] < 3, along, direction)
+    """Return hops (count, 3), forwards and backwards alike."""
+    device = law.vectors.device
+    which = torch.randint(2 * len(law.vectors), (count,), generator=source, device=device)
+    return law.vectors[which // 2] * (2 * (which % 2) - 1)[:, None]
 
 
 def with_children(law: Law, fresh: Tensor, waiting: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -59,7 +59,9 @@ def warnings_of(row: dict[str, float], data: dict[str, float]) -> list[str]:
     for lag in LAGS:
         ours, theirs = row[f"alpha2_{lag}"], data[f"alpha2_{lag}"]
         if theirs > 0.3 and ours < 0.3 * theirs:
-            found.append(f"nearly Gaussian: α₂ at {lag} records is {ours:.2f}, in the data {theirs:.2f}; hops are smeared")
+            found.append(
+                f"nearly Gaussian: α₂ at {lag} records is {ours:.2f}, in the data {theirs:.2f}; hops are smeared"
+            )
         if ours > 3.0 * max(theirs, 0.2) + 0.2:
             found.append(f"α₂ at {lag} records is {ours:.2f}, in the data {theirs:.2f}: a few series move far too much")
     return found

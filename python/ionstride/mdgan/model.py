@@ -122,10 +122,9 @@ def finish(
         "scale_A": unit.tolist(),
         "start": {
             "hop_records": len(start.hop_shape),
-            "axis_hops_per_record": start.axis_chance.tolist(),
-            "axis_hop_A": (start.axis_size * start.scale_A).tolist(),
-            "any_hops_per_record": start.any_chance,
-            "any_hop_A": (start.any_size * start.scale_A).tolist(),
+            "hop_vectors": len(start.vectors),
+            "hops_per_record": start.chance,
+            "hop_rms_A": float(np.sqrt(((start.vectors * start.scale_A) ** 2).sum(axis=1).mean())),
             "back_chance": start.back,
             "back_delay_records": start.delay,
             "onward_chance": start.onward,
@@ -239,8 +238,8 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     if settings.loss == "ar-mdn":
         net = NextRecord(3 * settings.ions_together, settings.window, np.ones(settings.window + 1))
     else:
-        three, shape = np.zeros(3), np.ones(about["start"]["hop_records"])
-        empty = Start(three, np.zeros((3, about["n_taps"])), three, 0.0, three, three, 0.0, 1.0, 0.0, 1.0, shape)
+        taps, hops = np.zeros((3, about["n_taps"])), np.zeros((about["start"]["hop_vectors"], 3))
+        empty = Start(np.ones(3), taps, hops, 0.0, 0.0, 1.0, 0.0, 1.0, np.ones(about["start"]["hop_records"]))
         net = Generator(empty, ions=settings.ions_together, width=settings.width)
     try:
         net.load_state_dict(whole["weights"])

@@ -43,10 +43,8 @@ class Generator(nn.Module):
 
         known("taps", np.tile(start.taps, (ions, 1)))
         known("hop_shape", start.hop_shape)
-        known("axis_chance", start.axis_chance)
-        known("axis_size", start.axis_size)
-        known("any_chance", start.any_chance)
-        known("any_size", start.any_size)
+        known("hop_vectors", start.vectors)
+        known("hop_chance", start.chance)
         for name in ("back", "delay", "onward", "calm"):
             known(name, getattr(start, name))
         known("phase_mean", np.zeros((block, channels)))
@@ -70,14 +68,14 @@ class Generator(nn.Module):
     @property
     def margin(self) -> int:
         """Records of noise before the first record generated."""
-        return self.block * self.steps_before + self.hop_margin + -(-(self.taps.shape[1] - 1) // self.block) * self.block
+        return (
+            self.block * self.steps_before + self.hop_margin + -(-(self.taps.shape[1] - 1) // self.block) * self.block
+        )
 
     @property
     def law(self) -> Law:
         """How hops are drawn."""
-        return Law(
-            self.axis_chance, self.axis_size, self.any_chance, self.any_size, self.back, self.delay, self.onward, self.calm
-        )  # fmt: skip
+        return Law(self.hop_chance, self.hop_vectors, self.back, self.delay, self.onward, self.calm)
 
     def noise(
         self, batch: int, records: int, source: torch.Generator, waiting: Tensor | None = None
@@ -134,8 +132,9 @@ class Generator(nn.Module):
 
     @property
     def unit(self) -> Tensor:
-        """(2 C, 1) length of a hop along each axis, in which the network sees hops."""
-        return torch.maximum(self.axis_size, self.any_size).clamp_min(1.0).repeat(2 * self.ions)[:, None]
+        """(2 C, 1) rms length of a hop along each axis, in which the network sees hops."""
+        rms = self.hop_vectors.square().mean(dim=0).sqrt().clamp_min(1.0)
+        return rms.repeat(2 * self.ions)[:, None]
 
     def _steps(self, x: Tensor) -> Tensor:
         batch, channels, records = x.shape

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..checks import Array
 from ..errors import PhysicsError
+from .detect import detect_jumps
 from .windows import Windows, increment_covariance, msd_of_windows
 
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16)  # records a hop may take
@@ -16,6 +17,7 @@ _ONWARD = (0.0, 0.2, 0.4, 0.55, 0.7, 0.8)  # chance that a hop sets off another
 _CALM = (4.0, 10.0, 25.0, 60.0)  # mean records until then
 _LAGS = (1, 2, 4, 8, 16, 32, 64, 120)  # at which fourth cumulants are looked at
 _SHORT = 8  # the longest of those that tell how long a hop takes
+_FEW_HOPS = 20  # too few seen to tell their directions
 _BURSTS = 1500  # drawn for the fourth cumulants of a burst
 _CAGE = 10  # records after which the rattling in a cage is forgotten
 _POINTS = 4096
@@ -33,9 +35,8 @@ class Start:
     ----------
     scale_A : (3) standard deviation of an increment.
     taps : (3, 2L − 1) filter of the Gaussian noise, scaled increments.
-    axis_chance : (3) chance a record of a spontaneous hop along an axis.
-    any_chance : chance a record of a spontaneous hop in any direction.
-    axis_size, any_size : (3) their lengths, scaled; the direction of the latter is a unit vector times `any_size`.
+    vectors : (V, 3) hops, scaled; each as likely as its reverse.
+    chance : of a spontaneous hop in a record.
     back, delay : chance that a hop is undone, and the mean records until then.
     onward, calm : chance that a hop sets off another, and the mean records until then.
     hop_shape : (w) how a hop is spread over records; sums to one.
@@ -43,10 +44,8 @@ class Start:
 
     scale_A: Array
     taps: Array
-    axis_chance: Array
-    any_chance: float
-    axis_size: Array
-    any_size: Array
+    vectors: Array
+    chance: float
     back: float
     delay: float
     onward: float
@@ -59,10 +58,10 @@ def make_start(train: Windows) -> Start:
 
     Rattling in a cage adds a constant to the MSD at lags beyond its memory, so the MSD there tells how hops return:
     MSD(n) = c + w F(n; back, delay), F from the spectrum w [1 + 2 Re(−qφ/(1 + qφ))] of hops of variance w a record whose
-    returns, of chance q, have the characteristic function φ of the delay.  The fourth cumulants ⟨x⁴⟩ and ⟨x²y²⟩ by lag
-    give the length of a hop, the records it takes, whether hops are along the axes or in any direction, and whether they
-    come in bursts: those of a burst are found from bursts drawn one by one.  Gaussian noise carries what is left of the
-    spectrum, so that C(k) and the MSD within a window are those of the data.
+    returns, of chance q, have the characteristic function φ of the delay.  Their vectors are those of jumps seen in the
+    data; without enough of them, any direction.  The fourth cumulants ⟨x⁴⟩ and ⟨x²y²⟩ by lag tell the records a hop
+    takes, its length, and whether hops come in bursts: those of a burst are found from bursts drawn one by one.  Gaussian
+    noise carries what is left of the spectrum, so that C(k) and the MSD within a window are those of the data.
 
     Raises
     ------
@@ -78,11 +77,18 @@ def make_start(train: Windows) -> Start:
     lags = np.array([lag for lag in _LAGS if lag < train.length])
     own, mixed = _cumulants(train, lags, np.sqrt(variance))
     shape = _fit_shape(own, msd, lags, weight)
-    onward, calm, anyhow, square = _fit_bursts(own, mixed, msd, lags, weight, shape, back, delay)
-    # Of all hops, those that none has set off.
-    fresh = (1.0 - back - onward) * np.divide(weight, square, out=np.zeros(3), where=square > 0.0)
-    any_chance = min(0.5, 3.0 * anyhow * float(fresh.mean()))
-    alone = 3.0 * anyhow * (1.0 - back - onward) * weight
+    vectors, seen = _seen_hops(train), True
+    if len(vectors) < _FEW_HOPS:
+        vectors, seen = _directions(np.random.default_rng(0), 512), False
+    vectors = vectors / np.sqrt(variance)
+    onward, calm, size = _fit_bursts(own, mixed, msd, lags, weight, shape, vectors, back, delay, seen)
+    # As many hops as make the variance; axes differ a little from those of the hops seen, and are brought to theirs.
+    square = (vectors**2).mean(axis=0) * size**2
+    moving = square > 0.0
+    total = float(weight[moving].sum() / square[moving].sum()) if moving.any() else 0.0
+    if total > 0.0:
+        vectors = vectors * size * np.sqrt(np.divide(weight, total * square, out=np.zeros(3), where=moving))
+    chance = min(0.5, total * (1.0 - back - onward))
     spectrum = spectrum_of(increment_covariance(msd))
     transfer = np.abs(np.fft.rfft(shape, n=_POINTS)) ** 2
     rest = np.maximum(spectrum - weight * (_unit_spectrum(back, delay) * transfer)[:, None], 1e-4)
@@ -94,10 +100,8 @@ def make_start(train: Windows) -> Start:
     return Start(
         scale_A=np.sqrt(variance),
         taps=np.ascontiguousarray(taps.T),
-        axis_chance=np.clip((1.0 - anyhow) * fresh, 0.0, 0.2),
-        any_chance=any_chance,
-        axis_size=np.sqrt(square),
-        any_size=np.sqrt(alone / any_chance) if any_chance > 0.0 else np.zeros(3),
+        vectors=vectors,
+        chance=chance,
         back=back,
         delay=delay,
         onward=onward,
@@ -180,54 +184,69 @@ def _half_sine(width: int) -> Array:
     return np.asarray(shape / shape.sum())
 
 
+def _seen_hops(train: Windows) -> Array:
+    """Return the vectors of jumps seen in the training data, (V, 3) in Å."""
+    found = []
+    for path in train.paths():
+        jumps = detect_jumps(np.ascontiguousarray(path[:, :: train.stride]), train.dt_ps)
+        found.append(jumps.vector_A)
+    return np.concatenate(found)
+
+
 def _fit_bursts(
-    own: Array, mixed: Array, msd: Array, lags: Any, weight: Array, shape: Array, back: float, delay: float
-) -> tuple[float, float, float, Array]:
-    """Return chance and delay of hops set off, the part of hops of any direction, and the squared length of a hop (3).
+    own: Array, mixed: Array, msd: Array, lags: Any, weight: Array, shape: Array, vectors: Array, back: float,
+    delay: float, seen: bool,
+) -> tuple[float, float, float]:  # fmt: skip
+    """Return chance and delay of hops set off, and a factor for the length of hops.
 
     Cumulants of independent bursts add up, so the fourth cumulant is the rate of bursts times the mean over bursts of the
     fourth power of what they add to a displacement, summed over the window's place.
     """
     scale, cross = msd[lags] ** 2, msd[lags] * np.roll(msd[lags], 1, axis=1)
-    best = (np.inf, 0.0, 1.0, 0.0, np.ones(3))
+    # Relative errors at lags where there is something, absolute ones where there is little.
+    wanted = np.concatenate([own / scale, mixed / cross], axis=1)
+    sure = 1.0 / (0.1 + np.abs(own / scale).mean(axis=1, keepdims=True))
+    best = (np.inf, 0.0, 1.0, 1.0)
+    square = (vectors**2).mean(axis=0)
+    fitted = vectors * np.sqrt(weight / np.maximum(square, 1e-12) * square.sum() / max(weight.sum(), 1e-12))
+    total = float(weight.sum() / square.sum())
     for onward in _ONWARD:
         if onward + back > 0.9:
             continue
         for calm in _CALM if onward > 0.0 else _CALM[:1]:
-            kinds = [_burst(np.random.default_rng(1), any_, shape, lags, back, delay, onward, calm) for any_ in (0, 1)]
-            for part in np.linspace(0.0, 1.0, 5):
-                alone, pair = ((1.0 - part) * kinds[0][i] + part * kinds[1][i] for i in (0, 1))
-                rate = 3.0 * (1.0 - back - onward) * weight
-                one = alone[:, None] * rate / scale
-                # Relative errors at lags where there is something, absolute ones where there is little.
-                sure = 1.0 / (0.1 + np.abs(own / scale))
-                square = ((sure**2 * one * own / scale).sum(axis=0) / np.maximum((sure * one).__pow__(2).sum(axis=0), 1e-30))
-                square = np.maximum(square, 1.0)
-                misfit = float((((one * square - own / scale) * sure) ** 2).sum())
-                both = np.sqrt(square * np.roll(square, 1) * rate * np.roll(rate, 1))
-                misfit += float((((pair[:, None] * both - mixed) / cross * sure) ** 2).sum())
-                if misfit < best[0]:
-                    best = (misfit, float(onward), float(calm), float(part), square)
+            alone, pair = _burst(np.random.default_rng(1), fitted, shape, lags, (back, delay, onward, calm))
+            rate = total * (1.0 - back - onward)
+            one = np.concatenate([alone / scale, pair / cross], axis=1) * rate
+            # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
+            heavy, ours = sure * wanted[:, :3], sure * one[:, :3]
+            factor = float((ours * heavy).sum() / max(float((ours**2).sum()), 1e-30))
+            factor = float(np.clip(factor, 0.6, 1.6)) if seen else max(factor, 1e-6)
+            misfit = float((((one * factor - wanted) * sure) ** 2).sum())
+            if misfit < best[0]:
+                best = (misfit, float(onward), float(calm), float(np.sqrt(factor)))
     return best[1:]
 
 
 def _burst(
-    rng: np.random.Generator, anyhow: int, shape: Array, lags: Any, back: float, delay: float, onward: float, calm: float
+    rng: np.random.Generator, vectors: Array, shape: Array, lags: Any, law: tuple[float, float, float, float]
 ) -> tuple[Array, Array]:
-    """Return ⟨Σ x⁴⟩ and ⟨Σ x²y²⟩ by lag over the places of a window, of bursts of hops of unit length."""
+    """Return ⟨Σ x⁴⟩ and ⟨Σ x²y²⟩ by lag, (M, 3), over the places of a window, of bursts of hops."""
+    back, delay, onward, calm = law
     longest = int(lags[-1])
     span = 3 * longest
     moves = np.zeros((_BURSTS, span + 2 * longest, 3), dtype=np.float32)
     number, when = np.arange(_BURSTS), np.full(_BURSTS, longest)
-    move = _directions(rng, _BURSTS, anyhow)
+    move = vectors[rng.integers(len(vectors), size=_BURSTS)]
     while len(number):
         np.add.at(moves, (number, when), move)
         undone, sets_off = rng.random(len(number)) < back, rng.random(len(number)) < onward
+        count = int(sets_off.sum())
         when = np.concatenate([
             when[undone] + rng.geometric(1.0 / max(delay, 1.0), int(undone.sum())),
-            when[sets_off] + rng.geometric(1.0 / max(calm, 1.0), int(sets_off.sum())),
+            when[sets_off] + rng.geometric(1.0 / max(calm, 1.0), count),
         ])  # fmt: skip
-        move = np.concatenate([-move[undone], _directions(rng, int(sets_off.sum()), anyhow)])
+        new = vectors[rng.integers(len(vectors), size=count)] * rng.choice([-1.0, 1.0], size=(count, 1))
+        move = np.concatenate([-move[undone], new])
         number = np.concatenate([number[undone], number[sets_off]])
         inside = when < longest + span
         number, when, move = number[inside], when[inside], move[inside]
@@ -236,18 +255,15 @@ def _burst(
     own, mixed = [], []
     for lag in lags:
         square = (smooth[:, lag:] - smooth[:, :-lag])[:, : span + longest] ** 2
-        own.append(float((square * square).sum() / (3 * _BURSTS)))
-        mixed.append(float((square * square[..., [2, 0, 1]]).sum() / (3 * _BURSTS)))
+        own.append(np.einsum("btx,btx->x", square, square) / _BURSTS)
+        mixed.append(np.einsum("btx,btx->x", square, square[..., [2, 0, 1]]) / _BURSTS)
     return np.array(own), np.array(mixed)
 
 
-def _directions(rng: np.random.Generator, count: int, anyhow: int) -> Array:
-    if anyhow:
-        direction = rng.standard_normal((count, 3))
-        return np.asarray(direction / np.linalg.norm(direction, axis=1, keepdims=True))
-    direction = np.zeros((count, 3))
-    direction[np.arange(count), rng.integers(3, size=count)] = rng.choice([-1.0, 1.0], size=count)
-    return direction
+def _directions(rng: np.random.Generator, count: int) -> Array:
+    """Return unit vectors of any direction."""
+    direction = rng.standard_normal((count, 3))
+    return np.asarray(direction / np.linalg.norm(direction, axis=1, keepdims=True))
 
 
 def _power(rest: Array) -> Array:

@@ -128,7 +128,8 @@ def read(path: Path) -> dict[str, Any]:
     version = whole.get("format") if isinstance(whole, dict) else None
     if version != FORMAT:
         raise FormatError(
-            path, f"its format is {version}, this version of IonStride reads {FORMAT}; train again, or use the version that wrote it"
+            path,
+            f"its format is {version}, this version of IonStride reads {FORMAT}; train again, or use the version that wrote it",
         )
     found: dict[str, Any] = whole
     return found

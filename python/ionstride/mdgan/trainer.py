@@ -56,7 +56,7 @@ def train(
     """
     with _ranks() as (rank, ranks), _memory(settings):
         if rank:
-            return _train(data, settings, out, Screen(), restart, rank, ranks)
+            return _train(data, settings, out, screen or Screen(), restart, rank, ranks)
         with lock_folder(out):
             return _train(data, settings, out, screen or Screen(), restart, rank, ranks)
 
@@ -80,8 +80,12 @@ def _train(
         _Scaled(held_out, start.scale_A, settings, device).sample(4 * _LOOK_WINDOWS, setup, "cpu"),
         msd, setup, count=_LOOKED_AT, batch=_LOOK_WINDOWS,
     ).to(device)  # fmt: skip
-    truth = measures.look(scaled.sample(_LOOK_WINDOWS * 4, setup, "cpu"), losses.Bank(judged.weight.cpu(), judged.quantile.cpu()))
-    wanted = torch.tensor(np.tile(increment_covariance(msd), settings.ions_together), dtype=torch.float32, device=device)
+    truth = measures.look(
+        scaled.sample(_LOOK_WINDOWS * 4, setup, "cpu"), losses.Bank(judged.weight.cpu(), judged.quantile.cpu())
+    )
+    wanted = torch.tensor(
+        np.tile(increment_covariance(msd), settings.ions_together), dtype=torch.float32, device=device
+    )
 
     state = _new_state(settings, start, msd, device, rank)
     key = key_of([asdict(settings), float(second_A2.sum()), data.source])
