@@ -130,7 +130,11 @@ def evaluate(
     found["errors"] = {
         name: errors_of(curves[name], curves[judge], relative, plan) for name in curves if name not in (judge,)
     }
+    trained = np.column_stack([curves["training data"]["msd_xyz_A2"], curves["training data"]["msd_A2"]])
     for name in found["errors"]:
+        own = np.column_stack([curves[name]["msd_xyz_A2"], curves[name]["msd_A2"]])
+        with np.errstate(all="ignore"):
+            found["errors"][name]["msd_over_training"] = (own / trained).tolist()
         if name in sums:
             found["errors"][name]["W1"] = _distances(sums[name], sums[judge])
     found["errors"]["noise of the reference"] = {"W1": _own_noise(sums[judge])}

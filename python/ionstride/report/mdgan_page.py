@@ -49,6 +49,7 @@ def write_evaluation_page(found: Row, out: Path, title: str = "") -> Path:
         reached=[w for w in _WINDOWS if w * settings["length"] in row["lag"]],
         window_ps=settings["window_ps"],
         msd=_msd_rows(row),
+        over=_msd_rows(row, "msd_over_training") if row["reference"] is not None else [],
         rest=_rest_rows(row),
         D=_D_rows(row),
         gates=[
@@ -79,22 +80,24 @@ def _names(row: Row) -> list[str]:
     return (["training data", *names]) if row["reference"] is not None else names
 
 
-def _msd_rows(row: Row) -> list[dict[str, Any]]:
+def _msd_rows(row: Row, key: str = "msd_ratio") -> list[dict[str, Any]]:
     """Return the table of MSD ratios at whole windows, axes below each total."""
     length, lags = row["settings"]["length"], row["lag"]
     places = [lags.index(w * length) for w in _WINDOWS if w * length in lags]
     rows: list[dict[str, Any]] = []
     for name in _names(row):
-        ratios = row["errors"].get(name, {}).get("msd_ratio")
+        ratios = row["errors"].get(name, {}).get(key)
         if ratios is None:
             continue
         cells = [
-            (number(ratios[at][3]), " / ".join(number(v, 2) for v in ratios[at][:3]))
+            (number(ratios[at][3]), " / ".join(number(v) for v in ratios[at][:3]))
             if ratios[at][3] is not None
             else (DASH, "")
             for at in places
         ]
         rows.append({"name": name, "cells": cells})
+    if key != "msd_ratio":
+        return rows[1:]
     judge = row["curves"][row["judged_by"]]["msd_relative_error"]
     for name, sigma in (("σ of the reference", judge), ("σ of the training data", row["sigma_train"])):
         rows.append({"name": name, "cells": [(_percent(sigma[at][3]), "/".join(_percent(v) for v in sigma[at][:3]))
