@@ -13,14 +13,14 @@ from ionstride.report.canvas import FAINT, INK, PALETTE, log_axis, new_figure, s
 LENGTHS = (1, 3, 10, 30)
 """Multiples of the length of a training trajectory at which the long-time MSD is looked at."""
 
+POINTS = 250
+"""Of each path that is drawn."""
 
-def paths(training: Sequence[Path], series: Path, file: Path) -> None:
-    """Draw z displacements of single ions: molecular dynamics beside as many generated ones, same span."""
-    z_A, frame_ps = [], 0.0
-    for path in training:
-        with np.load(path) as run:
-            z_A += list(run["r_A"][:, :, 2] - run["r_A"][:, :1, 2])
-            frame_ps = float(run["dt_ps"])
+
+def paths(run: Path, series: Path, file: Path) -> None:
+    """Draw z displacements of single ions of a run: molecular dynamics beside as many generated ones, same span."""
+    with np.load(run) as real:
+        z_A, frame_ps = list(real["r_A"][:, :, 2]), float(real["dt_ps"])
     with np.load(series) as made:
         record_ps = float(made["dt_ps"])
         count = round((len(z_A[0]) - 1) * frame_ps / record_ps) + 1
@@ -30,7 +30,9 @@ def paths(training: Sequence[Path], series: Path, file: Path) -> None:
         figure, axes = new_figure(2, width_in=3.7)
         for ax, rows, title in ((axes[0], [z[::each] for z in z_A], "MD"), (axes[1], list(new), "generated")):
             for number, row in enumerate(rows):
-                ax.plot(np.arange(len(row)) * record_ps, row - row[0], lw=0.6, color=PALETTE[number % len(PALETTE)])
+                shown = slice(None, None, max(1, len(row) // POINTS))
+                time = np.arange(len(row)) * record_ps
+                ax.plot(time[shown], (row - row[0])[shown], lw=0.6, color=PALETTE[number % len(PALETTE)])
             ax.set_title(f"{title}, {len(rows)} ions", fontsize=9)
             ax.set_xlabel("time (ps)")
             ax.set_ylabel("z(t) − z(0) (Å)")
@@ -63,7 +65,7 @@ def msd(evaluation: Path, file: Path) -> None:
         log_axis(ax, "x")
         log_axis(ax, "y")
         ax.set_xlim(lag_ps[0], lag_ps[-1])
-        ax.legend(loc="lower right")
+        ax.legend(loc="upper left")
     save(figure, file)
 
 

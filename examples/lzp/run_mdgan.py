@@ -68,7 +68,7 @@ def main() -> None:
          "--threads", asked.threads, "--save", "npz", "--out", out / "generated")  # fmt: skip
     once(out / "evaluation" / "evaluation.json", "evaluate", *models, "--train", *training, "--reference", *reference,
          "--mobile", "Li", "--out", out / "evaluation")  # fmt: skip
-    figures.paths(training, out / "generated" / "series.npz", out / "z.svg")
+    figures.paths(training[0], out / "generated" / "series.npz", out / "z.svg")
     figures.msd(out / "evaluation" / "evaluation.json", out / "msd.svg")
     print(figures.table(out / "evaluation" / "evaluation.json", out / "table.md"))
     if asked.shapes:
