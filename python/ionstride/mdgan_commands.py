@@ -125,7 +125,9 @@ def inspect(args: argparse.Namespace) -> int:
     )
     if D is not None:
         low, high = (f"{v:.3g}" if v is not None else "-" for v in D["ci95"])
-        screen.say(f"D {D['value']:.3g} [{low}, {high}] cm²/s by the MSD of these data: {D['verdict']}")
+        bound = D["verdict"] != "diffusive"
+        number = f"below {high}" if bound else f"{D['value']:.3g} [{low}, {high}]"
+        screen.say(f"D {number} cm²/s (95 %) by the MSD of these data: {D['verdict']}")
     screen.say("stride   record   window  cancel-  plateau: D_K over later slope  windows without")
     screen.say("         (ps)     (ps)    lation A                                overlap (in all)")
     for row in found["strides"]:

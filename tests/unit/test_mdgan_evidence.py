@@ -308,6 +308,26 @@ def test_memory_of_back_jumps_in_D_K():
     assert wider["recommended"]["stride"] >= 5
 
 
+def test_an_uncertain_plateau_takes_the_longer_window():
+    """Fault: with too little data the shortest window 'agrees within the error', and its model misses the memory."""
+
+    def row(stride, cancellation, plateau, sure):
+        return {
+            "stride": stride, "cancellation": cancellation, "plateau": plateau, "plateau_sure": sure, "dt_ps": 0.1,
+            "window_ps": 1.0, "memory_ps": 1.0, "excess": 0.0, "excess_error": 0.1, "windows_independent": 999,
+            "windows_overlapping": 9999,
+        }  # fmt: skip
+
+    def chosen(*rows):
+        found, _ = advice._choose(list(rows), 32)
+        return found and found["stride"]
+
+    assert chosen(row(1, 1.0, True, False), row(2, 2.0, True, False), row(5, 9.0, True, False)) == 2
+    assert chosen(row(1, 1.0, True, False), row(2, 2.0, True, True), row(5, 3.0, True, True)) == 2
+    assert chosen(row(1, 9.0, True, True), row(2, 8.0, True, True), row(5, 7.0, False, False)) == 2
+    assert chosen(row(1, 1.0, False, False)) is None
+
+
 def test_cancellation_grows_with_rattling():
     """Fault: where a record holds mostly rattling, an error of 1 % in it is an error of A % in D."""
     toy = Hopping(rattle_A=0.6, rattle_ps=0.05)

@@ -190,7 +190,9 @@ def _choose(rows: list[dict[str, Any]], length: int) -> tuple[dict[str, Any] | N
         return None, []
     sure = [row for row in flat if row["plateau_sure"]]
     good = [row for row in sure or flat if row["cancellation"] <= CANCELLATION]
-    row = good[0] if good else min(sure or flat, key=lambda r: r["cancellation"])
+    # where no plateau is sure, the longest window risks least
+    best = (good[0] if sure else good[-1]) if good else None
+    row = best or min(sure or flat, key=lambda r: r["cancellation"])
     reasons = [
         f"at stride {row['stride']} ({row['dt_ps']:.3g} ps a record) the cancellation A is {row['cancellation']:.2g}: "
         f"an error of 1 % in the motion within a record makes {row['cancellation']:.2g} % in D",

@@ -140,14 +140,18 @@ def _rest_rows(row: Row) -> list[dict[str, Any]]:
 
 def _D_rows(row: Row) -> list[dict[str, Any]]:
     reference = (row["D"].get(row["judged_by"]) or {}).get("value")
+    if (row["D"].get(row["judged_by"]) or {}).get("verdict") != "diffusive":
+        reference = None  # a bound is nothing to divide by
     rows: list[dict[str, Any]] = []
     for name, fit in row["D"].items():
         if fit is None:
             rows.append({"name": name, "D": DASH, "ci": "no fit", "ratio": DASH, "error": DASH, "rule": DASH})
             continue
+        bound = fit["verdict"] != "diffusive"
         rows.append({
-            "name": name, "D": number(fit["value"]), "ci": interval(fit), "verdict": fit["verdict"],
-            "ratio": number(fit["value"] / reference) if reference else DASH,
+            "name": name, "D": f"below {number(fit['ci95'][1])}" if bound else number(fit["value"]),
+            "ci": "upper bound, 97.5 %" if bound else interval(fit),
+            "ratio": number(fit["value"] / reference) if reference and not bound else DASH,
             "error": _percent(fit["relative_error"]), "rule": _percent(fit["he_zhu_mo_error"]),
         })  # fmt: skip
     return rows
