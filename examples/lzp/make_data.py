@@ -35,7 +35,9 @@ def run_study(name: str, out: Path, settings: list[str]) -> None:
     """Run one of the studies beside this file, into OUT/NAME."""
     words = [word for text in settings for word in ("--set", text)]
     command = [sys.executable, "-m", "ionstride", "run", str(HERE / f"{name}.toml"), "--out", str(out / name), *words]
-    subprocess.run(command, check=True)
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        raise SystemExit(code)
 
 
 def read_ions(run: Path) -> Paths:

@@ -22,7 +22,9 @@ def ionstride(*words: object) -> None:
     """Run a command of the program and show it."""
     said = ["ionstride", "mdgan", *map(str, words)]
     print("$", *said, flush=True)
-    subprocess.run([sys.executable, "-m", *said], check=True)
+    code = subprocess.run([sys.executable, "-m", *said], check=False).returncode
+    if code:
+        raise SystemExit(code)
 
 
 def once(made: Path, *words: object) -> None:
