@@ -127,12 +127,12 @@ def shapes_table(rows: Sequence[tuple[str, Path]], file: Path) -> str:
 
 
 def _long_errors(rows: Sequence[tuple[str, Path]]) -> dict[str, list[tuple[float, float, str]]]:
-    """Return source → (length in ps, relative error of the MSD at 30 windows or the most there are, kind) a set."""
+    """Return source → (length in ps, relative error of the MSD at the most windows there are, kind) a set."""
     found: dict[str, list[tuple[float, float, str]]] = {}
     for kind, path in rows:
         one = _read(path)
         window, lags = one["settings"]["length"], one["lag"]
-        at = lags.index(max(w * window for w in (1, 3, 10, 30) if w * window in lags))
+        at = lags.index(max(w * window for w in (1, 3, 10, 30, 100) if w * window in lags))
         for name in [*one["models"], *one["baselines"]]:
             ratio = one["errors"][name]["msd_ratio"][at][3]
             if ratio is not None:

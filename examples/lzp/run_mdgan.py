@@ -16,6 +16,8 @@ import figures
 
 IONS, RECORDS = 8192, 12800
 """Generated for the figures; the published study made as many particles."""
+SHAPE_IONS = 512
+"""Generated to judge each set of trajectories of other lengths."""
 
 
 def ionstride(*words: object) -> None:
@@ -33,13 +35,15 @@ def once(made: Path, *words: object) -> None:
         ionstride(*words)
 
 
-def train(models: Path, data: list[Path], asked: argparse.Namespace, seeds: int) -> list[Path]:
+def train(models: Path, data: list[Path], asked: argparse.Namespace, seeds: int, window: int) -> list[Path]:
     """Train a model for each seed; return their folders."""
     options = ["--steps", asked.steps] if asked.steps else []
+    if len(data) > 5:  # runs enough, and too short to hold out a part of each
+        options += ["--validation", "run"]
     folders = [models / f"seed{seed}" for seed in range(1, seeds + 1)]
     for seed, folder in enumerate(folders, 1):
         once(
-            folder / "model.json", "train", *data, "--mobile", "Li", "--stride", asked.stride, "--window", asked.window,
+            folder / "model.json", "train", *data, "--mobile", "Li", "--stride", asked.stride, "--window", window,
             "--seed", seed, "--threads", asked.threads, *options, "--out", folder,
         )  # fmt: skip
     return folders
@@ -56,6 +60,9 @@ def main() -> None:
     parser.add_argument("--ions", type=int, default=IONS, help="generated")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--shapes", action="store_true", help="also fewer long and many short trajectories")
+    parser.add_argument(
+        "--shape-window", type=int, default=32, help="records in a window there: the shortest run is 5 ps"
+    )
     parser.add_argument("--shape-sets", type=int, default=1, help="sets of each kind that models are trained on")
     asked = parser.parse_args()
     out, data = asked.out, asked.out / "data"
@@ -65,7 +72,7 @@ def main() -> None:
 
     once(out / "inspect" / "inspect.json", "inspect", *training, "--mobile", "Li", "--window", asked.window,
          "--out", out / "inspect")  # fmt: skip
-    models = train(out / "models", training, asked, asked.seeds)
+    models = train(out / "models", training, asked, asked.seeds, asked.window)
     once(out / "generated" / "generated.json", "generate", models[0], "--ions", asked.ions, "--records", RECORDS,
          "--threads", asked.threads, "--save", "npz", "--out", out / "generated")  # fmt: skip
     once(out / "evaluation" / "evaluation.json", "evaluate", *models, "--train", *training, "--reference", *reference,
@@ -85,11 +92,11 @@ def run_shapes(out: Path, reference: list[Path], asked: argparse.Namespace) -> N
             data = sorted(chosen.glob("*.npz"))
             place = out / "shapes" / kind.name / chosen.name
             learnt = int(chosen.name) <= asked.shape_sets
-            models = train(place, data, asked, 1) if learnt else ["baseline"]
+            models = train(place, data, asked, 1, asked.shape_window) if learnt else ["baseline"]
             once(
                 place / "evaluation" / "evaluation.json", "evaluate", *models, "--train", *data, "--reference",
-                *reference, "--mobile", "Li", "--stride", asked.stride, "--window", asked.window,
-                "--out", place / "evaluation",
+                *reference, "--mobile", "Li", "--stride", asked.stride, "--window", asked.shape_window,
+                "--ions", SHAPE_IONS, "--out", place / "evaluation",
             )  # fmt: skip
             rows.append((kind.name, place / "evaluation" / "evaluation.json"))
     figures.shapes(rows, out / "shapes.svg")
