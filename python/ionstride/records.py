@@ -199,6 +199,30 @@ class Polyhedron:
 
 
 @dataclass(frozen=True)
+class RigidIons:
+    """A rigid-ion potential: point charges, and a Morse well with a short-range wall for each pair of elements.
+
+    U(r) = q_i q_j / r + D0 {exp[−2a(r − r0)] − 2 exp[−a(r − r0)]} + C / r¹²
+
+    Attributes
+    ----------
+    charge_e : element → charge.
+    pairs : (element, element, D0 in eV, a in 1/Å, r0 in Å, C in eV Å¹²); pairs not named have charges alone.
+    cutoff_A : of the short-range part.
+    coulomb_cutoff_A : where Coulomb sums go over to reciprocal space.
+    kspace_accuracy : error of forces in reciprocal space, relative to two unit charges 1 Å apart.
+    source : where the numbers were published.
+    """
+
+    charge_e: dict[str, float]
+    pairs: tuple[tuple[str, str, float, float, float, float], ...]
+    cutoff_A: float
+    coulomb_cutoff_A: float
+    kspace_accuracy: float
+    source: str
+
+
+@dataclass(frozen=True)
 class RunDeck:
     """One LAMMPS run as text: nothing is written or run by making it.
 

@@ -113,6 +113,7 @@ class MdSettings:
     equilibration_ps: float = _set(1.0, "at the temperature, before production")
     production_ps: float = _set(100.0, "production")
     frame_ps: float = _set(0.1, "between frames of the dump")
+    ion_frame_ps: float = _set(0.0, "between frames of a further dump of the mobile ions alone; 0 = none")
     checkpoint_ps: float = _set(5.0, "between restart files; what a crash can lose")
     thermostat_ps: float = _set(0.1, "Nose-Hoover time constant")
     cell: str = _set("given", "'given', or 'npt': the mean cell at each temperature found first", ("given", "npt"))

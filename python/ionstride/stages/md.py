@@ -88,10 +88,12 @@ def study_deck(
 ) -> RunDeck:
     """Render the deck of one run of a study."""
     id, temperature, replica, structure, phases = run
+    rigid = potential.backend_of(model) == potential.RIGID_IONS
     return render_deck(
         structure, study.md, phases, id=id, title=f"{study.name}: {id}", model=str(model),
         elements=element_order(structure), seed=velocity_seed(study, temperature, replica, what),
         ranks=ranks, threads=threads, restart=restart, shortest_A=shortest_A if study.md.walls else None,
+        rigid_ions=potential.read_rigid_ions(model) if rigid else None, mobile=study.structure.mobile,
     )  # fmt: skip
 
 
@@ -148,12 +150,18 @@ def make_md(work: MdWork, structure: Structure) -> list[str]:
         work.folder / "md.json", {"runs": rows, "timestep_fs": md.timestep_fs, "elements": element_order(structure)}
     )
     dumps = [str(p.relative_to(work.folder)) for row in rows for p in production_files(work.folder / row["id"])]
-    return ["md.json", *dumps]
+    ions = [str(p.relative_to(work.folder)) for row in rows for p in ion_files(work.folder / row["id"])]
+    return ["md.json", *dumps, *ions]
 
 
 def production_files(run: Path) -> list[Path]:
     """Return the production dumps of a run that hold whole frames, in order."""
     return whole_segments(sorted(run.glob("production.*.lammpstrj")))
+
+
+def ion_files(run: Path) -> list[Path]:
+    """Return the dumps of the mobile ions alone of a run that hold whole frames, in order."""
+    return whole_segments(sorted(run.glob("ions.*.dump")))
 
 
 def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
@@ -299,7 +307,9 @@ def make(work: Work) -> list[str]:
     type_map = tuple(described["type_map"])
     cell = read_cell(work)
     potential.check_elements(cell.symbols, type_map, model)
-    lmp = str(check_lammps(work.study.md.lmp, work.folder("md"), max(work.study.md.ranks, work.study.md.gpus)))
+    style = "pedone" if potential.backend_of(model) == potential.RIGID_IONS else "deepmd"
+    ranks = max(work.study.md.ranks, work.study.md.gpus)
+    lmp = str(check_lammps(work.study.md.lmp, work.folder("md"), ranks, style))
     with work.screen.working():
         md = MdWork(
             work.study,
