@@ -26,7 +26,7 @@ from .start import make_start
 from .state import State, average, load, remember_best, save
 from .windows import Windows, increment_covariance, msd_of_windows, reverse, split_windows
 
-_BANK, _AT_ONCE, _BANK_WINDOWS = 500, 40, 16384
+_BANK, _AT_ONCE, _BANK_SETS = 500, 40, 64
 _LOOKED_AT, _LOOK_WINDOWS = 120, 1024
 _LEARNED = 16
 _ADVERSARY = 0.02  # weight of the critic beside the distance
@@ -73,9 +73,10 @@ def _train(
     msd = second_A2 / start.scale_A**2
     setup = np.random.default_rng([settings.seed, 1])
     scaled = _Scaled(training, start.scale_A, settings, device)
-    bank = losses.make_bank(
-        scaled.sample(_BANK_WINDOWS, setup, "cpu"), msd, setup, count=_BANK, batch=settings.batch // 2
-    ).to(device)
+    half = settings.batch // 2
+    bank = losses.make_bank(scaled.sample(_BANK_SETS * half, setup, "cpu"), msd, setup, count=_BANK, batch=half).to(
+        device
+    )
     judged = losses.make_bank(
         _Scaled(held_out, start.scale_A, settings, device).sample(4 * _LOOK_WINDOWS, setup, "cpu"),
         msd, setup, count=_LOOKED_AT, batch=_LOOK_WINDOWS,
@@ -107,7 +108,7 @@ def _train(
         row = {"step": float(state.step), "loss": loss, **look_at(state, settings, judged, device)}
         if not (math.isfinite(loss) and measures.is_finite(row)):
             raise PhysicsError(
-                f"the training diverged at step {state.step}: the loss is {loss}; take a lower --rate, or the loss 'swd'"
+                f"the training diverged at step {state.step}: the loss is {loss}; take a lower --rate, or --loss swd"
             )
         state.history.append(row)
         if state.step > settings.steps // 2:
