@@ -206,10 +206,8 @@ def _moments(
     """Return the mean per record of a step (block, C), C(k) (lags, C) and the ion-records they are from."""
     block, channels = net.phase_mean.shape
     ions = channels // 3
-    if isinstance(net, Generator):
-        length = -(-min(_PIECE, max(lags, wanted // 16)) // block) * block
-    else:
-        length = max(lags, 512)
+    wanted_length = min(_PIECE, max(lags, wanted // 16)) if isinstance(net, Generator) else max(lags, 512)
+    length = -(-wanted_length // block) * block
     sets = 16 if isinstance(net, Generator) else min(2048, -(-wanted // length))
     mean, covariance, rounds = 0.0, 0.0, -(-wanted // (sets * length * ions))
     for _ in range(rounds):

@@ -56,7 +56,7 @@ def make_start(train: Windows) -> Start:
     """Return the start that has the moments of the training windows.
 
     Rattling in a cage adds a constant to the MSD at lags beyond its memory, so the MSD there tells how hops return:
-    MSD(n) = c + w F(n; back, delay), F from the spectrum w [1 + 2 Re(−qφ/(1 + qφ))] of hops of variance w a record
+    MSD(n) = c + w F(n), F from the spectrum w [1 + 2 Re(−qφ/(1 + qφ))] of hops of variance w a record
     whose returns, of chance q, have the characteristic function φ of the delay.  Their vectors are those of jumps seen in the
     data; without enough of them, any direction.  The fourth cumulants ⟨x⁴⟩ and ⟨x²y²⟩ by lag tell the records a hop
     takes, its length, and whether hops come in bursts: those of a burst are found from bursts drawn one by one.
@@ -188,8 +188,8 @@ def _fit_bursts(
     """Return chance and delay of hops set off, a factor for the length of hops, and a hop's shape in time.
 
     Cumulants of independent bursts add up, so the fourth cumulant is the rate of bursts times the mean over bursts of
-    the fourth power of what they add to a displacement, summed over the window's place.  Law of bursts and shape of a hop
-    are fitted in turn.
+    the fourth power of what they add to a displacement, summed over the window's place.  Law and shape are
+    fitted in turn.
     """
     scale, cross = msd**2, msd * np.roll(msd, 1, axis=1)
     wanted = np.concatenate([own / scale, mixed / cross], axis=1)
