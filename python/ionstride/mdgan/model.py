@@ -209,7 +209,9 @@ def _moments(
     wanted_length = min(_PIECE, max(lags, wanted // 16)) if isinstance(net, Generator) else max(lags, 512)
     length = -(-wanted_length // block) * block
     sets = 16 if isinstance(net, Generator) else min(2048, -(-wanted // length))
-    mean, covariance, rounds = 0.0, 0.0, -(-wanted // (sets * length * ions))
+    mean: Any = 0.0
+    covariance: Any = 0.0
+    rounds = -(-wanted // (sets * length * ions))
     for _ in range(rounds):
         if isinstance(net, Generator):
             made = net(net.noise(sets, length + net.margin, source)[0])

@@ -57,7 +57,8 @@ def make_start(train: Windows) -> Start:
 
     Rattling in a cage adds a constant to the MSD at lags beyond its memory, so the MSD there tells how hops return:
     MSD(n) = c + w F(n), F from the spectrum w [1 + 2 Re(−qφ/(1 + qφ))] of hops of variance w a record
-    whose returns, of chance q, have the characteristic function φ of the delay.  Their vectors are those of jumps seen in the
+    whose returns, of chance q, have the characteristic function φ of the delay.  Their vectors are
+    those of jumps seen in the
     data; without enough of them, any direction.  The fourth cumulants ⟨x⁴⟩ and ⟨x²y²⟩ by lag tell the records a hop
     takes, its length, and whether hops come in bursts: those of a burst are found from bursts drawn one by one.
     Gaussian noise carries what is left of the spectrum, so that C(k) and the MSD within a window are those of the data.
@@ -174,7 +175,7 @@ def _seen_hops(train: Windows) -> Array:
     return np.concatenate(found)
 
 
-def _fit_bursts(
+def _fit_bursts(  # noqa: PLR0917
     own: Array,
     mixed: Array,
     msd: Array,

@@ -61,7 +61,7 @@ def train(
             return _train(data, settings, out, screen or Screen(), restart, rank, ranks)
 
 
-def _train(
+def _train(  # noqa: PLR0917
     data: Displacements, settings: TrainSettings, out: Path, screen: Screen, restart: bool, rank: int, ranks: int
 ) -> Model:
     device = pick_device(settings.device, rank)
@@ -155,7 +155,7 @@ def _new_state(settings: TrainSettings, start: Any, msd: Any, device: torch.devi
     )  # fmt: skip
 
 
-def _step(
+def _step(  # noqa: PLR0917
     state: State, settings: TrainSettings, data: "_Scaled", bank: losses.Bank, wanted: Tensor, ranks: int
 ) -> float:
     """Do one step of the generator (and of what judges it); return its loss."""
