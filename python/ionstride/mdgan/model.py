@@ -30,7 +30,7 @@ _PIECE = 2048  # records of a series at a time
 
 @dataclass(frozen=True)
 class Drift:
-    """The mean increment per record of a step before and after it was subtracted (block, C), and C(k) (lags, C), scaled."""
+    """The mean per record of a step before and after it was subtracted (block, C), and C(k) (lags, C), scaled."""
 
     before: Any
     after: Any
@@ -178,8 +178,8 @@ def finish(
 def remove_drift(net: nn.Module, source: torch.Generator, records: int | None = None, lags: int = 1) -> Drift:
     """Subtract the mean increment per record of a step, and return what was measured.
 
-    A mean b adds (n b)² to the MSD at n records, so it is measured over ten million records; the mean afterwards is that
-    of as many other records.
+    A mean b adds (n b)² to the MSD at n records, so it is measured over ten million records; the mean afterwards is
+    that of as many other records.
 
     Parameters
     ----------
@@ -206,12 +206,12 @@ def _moments(
     """Return the mean per record of a step (block, C), C(k) (lags, C) and the ion-records they are from."""
     block, channels = net.phase_mean.shape
     ions = channels // 3
-    if isinstance(net, Generator):
-        length = -(-min(_PIECE, max(lags, wanted // 16)) // block) * block
-    else:
-        length = max(lags, 512)
+    wanted_length = min(_PIECE, max(lags, wanted // 16)) if isinstance(net, Generator) else max(lags, 512)
+    length = -(-wanted_length // block) * block
     sets = 16 if isinstance(net, Generator) else min(2048, -(-wanted // length))
-    mean, covariance, rounds = 0.0, 0.0, -(-wanted // (sets * length * ions))
+    mean: Any = 0.0
+    covariance: Any = 0.0
+    rounds = -(-wanted // (sets * length * ions))
     for _ in range(rounds):
         if isinstance(net, Generator):
             made = net(net.noise(sets, length + net.margin, source)[0])
@@ -225,14 +225,14 @@ def _moments(
 def calibration(made: Any, wanted: Any) -> Any:
     """Return the filter per axis with |H|² = S_data / S_generated, (3, 2L − 1).
 
-    The spectrum, so C(k) and the MSD, are then those of the data; what is not Gaussian hardly changes where H is near 1.
+    The spectrum, so C(k) and the MSD, are then those of the data; the rest hardly changes where H is near 1.
 
     Parameters
     ----------
     made, wanted : (L, 3) C(k) of generated series and of the data.
     """
     length = len(wanted)
-    # Weighted by 1 − k/L the spectrum at zero frequency is the MSD of a window over its length: smooth, and never negative.
+    # Weighted by 1 − k/L S(0) is the MSD of a window over its length: smooth, and never negative.
     taper = (1.0 - np.arange(length) / length)[:, None]
     ratio = np.sqrt(spectrum_of(wanted * taper) / spectrum_of(made * taper))
     taps = np.fft.fftshift(np.fft.irfft(ratio, axis=0), axes=0)
@@ -288,5 +288,6 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     correction = whole["correction"]
     return Model(
         net.to(device).eval().requires_grad_(False), np.array(about["scale_A"]),
-        None if correction is None else correction.to(device), about["dt_ps"], settings.ions_together, about["name"], about,
+        None if correction is None else correction.to(device), about["dt_ps"], settings.ions_together,
+        about["name"], about,
     )  # fmt: skip

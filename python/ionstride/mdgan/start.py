@@ -56,11 +56,12 @@ def make_start(train: Windows) -> Start:
     """Return the start that has the moments of the training windows.
 
     Rattling in a cage adds a constant to the MSD at lags beyond its memory, so the MSD there tells how hops return:
-    MSD(n) = c + w F(n; back, delay), F from the spectrum w [1 + 2 Re(−qφ/(1 + qφ))] of hops of variance w a record whose
-    returns, of chance q, have the characteristic function φ of the delay.  Their vectors are those of jumps seen in the
+    MSD(n) = c + w F(n), F from the spectrum w [1 + 2 Re(−qφ/(1 + qφ))] of hops of variance w a record
+    whose returns, of chance q, have the characteristic function φ of the delay.  Their vectors are
+    those of jumps seen in the
     data; without enough of them, any direction.  The fourth cumulants ⟨x⁴⟩ and ⟨x²y²⟩ by lag tell the records a hop
-    takes, its length, and whether hops come in bursts: those of a burst are found from bursts drawn one by one.  Gaussian
-    noise carries what is left of the spectrum, so that C(k) and the MSD within a window are those of the data.
+    takes, its length, and whether hops come in bursts: those of a burst are found from bursts drawn one by one.
+    Gaussian noise carries what is left of the spectrum, so that C(k) and the MSD within a window are those of the data.
 
     Raises
     ------
@@ -117,7 +118,7 @@ def _unit_spectrum(back: float, delay: float) -> Array:
 
 
 def _fit_returns(msd: Array) -> tuple[float, float, Array]:
-    """Return chance and delay of returns and the hops' variance a record (3), from the scaled MSD beyond the rattling."""
+    """Return chance and delay of returns and the hops' variance a record (3), from the MSD beyond the rattling."""
     length = len(msd) - 1
     first = min(_CAGE, length // 3)
     n = np.unique(np.rint(np.geomspace(first, length, 24)).astype(int))
@@ -174,7 +175,7 @@ def _seen_hops(train: Windows) -> Array:
     return np.concatenate(found)
 
 
-def _fit_bursts(
+def _fit_bursts(  # noqa: PLR0917
     own: Array,
     mixed: Array,
     msd: Array,
@@ -187,8 +188,8 @@ def _fit_bursts(
 ) -> tuple[float, float, float, Array]:
     """Return chance and delay of hops set off, a factor for the length of hops, and a hop's shape in time.
 
-    Cumulants of independent bursts add up, so the fourth cumulant is the rate of bursts times the mean over bursts of the
-    fourth power of what they add to a displacement, summed over the window's place.  Law of bursts and shape of a hop are
+    Cumulants of independent bursts add up, so the fourth cumulant is the rate of bursts times the mean over bursts of
+    the fourth power of what they add to a displacement, summed over the window's place.  Law and shape are
     fitted in turn.
     """
     scale, cross = msd**2, msd * np.roll(msd, 1, axis=1)
@@ -272,4 +273,4 @@ def spectrum_of(covariance: Array) -> Array:
     circle[: len(covariance)] = covariance
     circle[_POINTS - len(covariance) + 1 :] = covariance[:0:-1]
     spectrum = np.fft.rfft(circle, axis=0).real
-    return np.maximum(spectrum, 1e-3 * covariance[0])
+    return np.asarray(np.maximum(spectrum, 1e-3 * covariance[0]))
