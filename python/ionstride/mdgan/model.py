@@ -132,7 +132,7 @@ def finish(
     }
     about = {
         "format": FORMAT,
-        "name": f"MD-GAN ({settings.loss})",
+        "name": settings.model_name,
         "settings": asdict(settings),
         "dt_ps": every.dt_ps,
         "scale_A": unit.tolist(),
@@ -165,7 +165,7 @@ def finish(
         "training_windows": truth,
         "seconds": round(state.seconds, 2),
     }
-    model = Model(net, unit, correction, every.dt_ps, settings.ions_together, f"MD-GAN ({settings.loss})", about)
+    model = Model(net, unit, correction, every.dt_ps, settings.ions_together, settings.model_name, about)
     if rank == 0:
         save_model(model, out)
         write_record(

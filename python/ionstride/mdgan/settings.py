@@ -70,6 +70,15 @@ class TrainSettings:
         if not 0.0 < self.rate < 1.0:
             raise InputError(f"rate = {self.rate:g}, wanted between 0 and 1, such as 0.002")
 
+    @property
+    def model_name(self) -> str:
+        """What a model trained so is: a GAN only where an adversary trains it."""
+        if self.loss == "ar-mdn":
+            return "autoregressive density"
+        if self.steps == 0:
+            return "hop process fitted to moments"
+        return "noise network (swd)" if self.loss == "swd" else f"MD-GAN ({self.loss})"
+
 
 def train_settings(given: dict[str, Any]) -> TrainSettings:
     """Return settings from names and values.
