@@ -23,6 +23,7 @@ from ionstride.mdgan.settings import TrainSettings, train_settings  # noqa: E402
 from ionstride.mdgan.start import make_start  # noqa: E402
 from ionstride.mdgan.trainer import train  # noqa: E402
 from ionstride.mdgan.windows import increment_covariance, msd_of_windows, windows  # noqa: E402
+from ionstride.trajectory.recorded import open_universe  # noqa: E402
 
 SMALL = {"window": 32, "batch": 16, "width": 8, "steps": 4, "report_every": 2, "threads": 1, "device": "cpu"}
 
@@ -254,9 +255,7 @@ def test_generated_numbers_are_those_of_the_series(toy, tmp_path):
     msd = ((r_A[:, lag:] - r_A[:, :-lag]) ** 2).sum(axis=2).mean()
     assert msd == pytest.approx(made["msd_A2"][5], rel=1e-4)
     assert made["D_cm2_s"]["low"] < made["D_cm2_s"]["value"] < made["D_cm2_s"]["high"]
-    import MDAnalysis
-
-    universe = MDAnalysis.Universe(str(tmp_path / "series.pdb"), str(tmp_path / "series.dcd"))
+    universe = open_universe([tmp_path / "series.dcd"], tmp_path / "series.pdb")
     assert len(universe.trajectory) == 401
     universe.trajectory[400]
     assert np.allclose(universe.atoms.positions, r_A[:, 400], atol=1e-3)
