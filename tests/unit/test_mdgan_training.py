@@ -24,7 +24,13 @@ from ionstride.mdgan.start import make_start  # noqa: E402
 from ionstride.mdgan.trainer import train  # noqa: E402
 from ionstride.mdgan.windows import increment_covariance, msd_of_windows, windows  # noqa: E402
 
-SMALL = {"window": 32, "batch": 16, "width": 8, "steps": 6, "report_every": 2, "threads": 1, "device": "cpu"}
+SMALL = {"window": 32, "batch": 16, "width": 8, "steps": 4, "report_every": 2, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture(autouse=True)
+def few_records(monkeypatch):
+    """Models of these tests are finished with few records; what that costs in drift is no matter here."""
+    monkeypatch.setattr("ionstride.mdgan.model.DRIFT_RECORDS", 20_000)
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +46,16 @@ def toy():
     return hopping(12, 2001, runs=3)
 
 
+STARTS, SCALE = {}, {}
+
+
 def generator(toy, *, wild=0.0, window=32):
     """A generator at its start, or with a last layer of random weights."""
     torch.manual_seed(3)
-    net = Generator(make_start(windows(toy, window, 1)), width=16)
+    if window not in STARTS:
+        STARTS[window] = make_start(windows(toy, window, 1))
+        SCALE[window] = STARTS[window].scale_A
+    net = Generator(STARTS[window], width=16)
     torch.nn.init.normal_(net.leave.weight, std=wild or 1e-12)
     return net.eval().requires_grad_(False)
 
@@ -55,21 +67,22 @@ def source(seed=0):
 def test_start_has_the_second_moments_of_the_data(toy):
     """Fault: a start whose MSD is wrong, so that training must first find what the data say outright."""
     cut = windows(toy, 32, 1)
-    made = generator(toy).sample(20000, 32, source())
-    got = losses.covariance_by_lag(made).numpy()
-    wanted = increment_covariance(msd_of_windows(cut) / make_start(cut).scale_A ** 2)
-    # hops make the variance of the variance large: 20 000 windows know C(k) to about 0.01
+    net = generator(toy)
+    made = net.sample(1000, 1000, source())
+    got = losses.covariance_by_lag(made).numpy()[:32]
+    wanted = increment_covariance(msd_of_windows(cut) / SCALE[32] ** 2)
+    # hops make the variance of the variance large: a million records know C(k) to about 0.005
     assert np.abs(got - wanted).max() < 0.03
 
 
 def test_series_are_stationary_from_the_first_record(toy):
     """Fault: records of a step that differ, or a start-up, seen in the variance by record."""
     net = generator(toy, wild=0.3)
-    square = net.sample(20000, 24, source()).square().mean(dim=2).numpy()
+    square = net.sample(4000, 24, source()).square().mean(dim=2).numpy()
     by_record = square.mean(axis=0)
     error = square.std(axis=0) / np.sqrt(len(square))
     assert np.abs(by_record - by_record.mean()).max() < 4.5 * error.max()
-    uncut = net(net.noise(4000, 24 + net.margin, source())).square().mean(dim=(0, 2))
+    uncut = net(net.noise(2000, 24 + net.margin, source())[0]).square().mean(dim=(0, 2))
     # the same series not cut at a random record do depend on the phase, else this test could not fail
     assert (uncut.view(-1, 4).mean(dim=0) / uncut.mean() - 1.0).abs().max() > 0.02
 
@@ -77,8 +90,8 @@ def test_series_are_stationary_from_the_first_record(toy):
 def test_pieces_of_a_stream_join_without_a_seam(toy):
     """Fault: a seam every chunk, where C(1) between the last record of one and the first of the next is lost."""
     net = generator(toy, wild=0.05)
-    made = torch.cat(list(net.stream(3000, 64, source(), chunk=16)), dim=1)
-    assert made.shape == (3000, 64, 3)
+    made = torch.cat(list(net.stream(1500, 64, source(), chunk=16)), dim=1)
+    assert made.shape == (1500, 64, 3)
     pair = (made[:, 1:] * made[:, :-1]).mean(dim=(0, 2)).numpy()
     square = (made[:, 1:] * made[:, :-1]).mean(dim=2).numpy()
     error = square.std(axis=0).max() / np.sqrt(len(made))
@@ -89,10 +102,12 @@ def test_drift_is_measured_and_subtracted(toy):
     """Fault: a mean step b adds (n b)² to the MSD, ten-fold at 20 windows for a hundredth of the rms."""
     net = generator(toy)
     net.leave.bias[:3] = 0.05  # of the first record of a step
-    before, after, records = remove_drift(net, source(), records=300_000)
-    assert records >= 300_000
-    assert np.allclose(before[0, :3], 0.05, atol=0.02)
-    assert np.abs(after.mean(axis=0)).max() < 5.0 / np.sqrt(records)
+    found = remove_drift(net, source(), records=300_000)
+    assert found.records >= 300_000
+    assert np.allclose(found.before[0, :3], 0.05, atol=0.03)
+    assert np.abs(found.before[1:]).max() < 0.03
+    # hops make the mean of n records vary as 2 D n: by less than 1.5 rms increments over √n
+    assert np.abs(found.after.mean(axis=0)).max() < 6.0 / np.sqrt(found.records)
 
 
 def test_calibration_gives_the_covariance_of_the_data(toy):
@@ -100,13 +115,17 @@ def test_calibration_gives_the_covariance_of_the_data(toy):
     net = generator(toy)
     net.taps[1] *= 0.7
     cut = windows(toy, 32, 1)
-    wanted = increment_covariance(msd_of_windows(cut) / make_start(cut).scale_A ** 2)
-    taps = calibration(net, wanted, source())
-    made = net.sample(20000, 32 + 62, source(1))
+    wanted = increment_covariance(msd_of_windows(cut) / SCALE[32] ** 2)
+    found = remove_drift(net, source(), records=400_000, lags=32)
+    taps = torch.tensor(calibration(found.covariance, wanted), dtype=torch.float32)
+    made = net.sample(400, 1062, source(1))
+    assert abs(losses.covariance_by_lag(made).numpy()[0, 1] / wanted[0, 1] - 1.0) > 0.15
     filtered = filter_valid(made.transpose(1, 2), taps).transpose(1, 2)
-    got = losses.covariance_by_lag(filtered).numpy()
-    assert np.abs(got[0] / wanted[0] - 1.0).max() < 0.05
-    assert abs(losses.covariance_by_lag(made).numpy()[0, 1] / wanted[0, 1] - 1.0) > 0.2
+    got = losses.covariance_by_lag(filtered)[:32]
+    # hops make a variance of 400 000 records vary by about 2 %
+    assert np.abs(got.numpy()[0] / wanted[0] - 1.0).max() < 0.1
+    long = losses.msd_of_covariance(got)[-1] / losses.msd_of_covariance(torch.tensor(wanted))[-1]
+    assert (long - 1.0).abs().max() < 0.15
 
 
 def test_moment_loss_is_unbiased():
@@ -123,7 +142,7 @@ def test_moment_loss_is_unbiased():
 def test_sliced_distance_sees_what_the_covariance_does_not(toy):
     """Fault: a loss that a Gaussian with the right C(k) satisfies."""
     cut = windows(toy, 32, 1)
-    scale = make_start(cut).scale_A
+    scale = cut.sample(4096, np.random.default_rng(9)).std(axis=(0, 1))
     rng = np.random.default_rng(0)
 
     def real(count):
@@ -251,7 +270,9 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 from hopping import hopping
 from ionstride.mdgan.settings import train_settings
+from ionstride.mdgan import model
 from ionstride.mdgan.trainer import train
+model.DRIFT_RECORDS = 20_000
 train(hopping(12, 1001, runs=2), train_settings({settings!r}), Path(sys.argv[1]))
 """
 

@@ -23,7 +23,7 @@ _A2_PS_TO_CM2_S = 1e-4
 def resampled(data: Displacements, rng: np.random.Generator) -> tuple[Displacements, str]:
     """Return paths drawn from the data with replacement, and in words what was drawn.
 
-    Whole runs are drawn where there are at least five: what ions of a run have in common is then counted as it should be.
+    Whole runs are drawn where there are at least five: what ions of a run have in common is then counted.
     With fewer runs their ions are drawn, and that common part is missing from the scatter.
     """
     numbers = np.unique(data.run)

@@ -35,8 +35,8 @@ def make_bank(
 ) -> Bank:
     """Return a bank of random box projections and the quantiles of the data on them.
 
-    A box is the displacement over a lag, along an axis or a random direction, in units of its rms; a projection adds one
-    to three boxes of any sign, side by side or apart.  The law of all of them is the law of the window.  Values at
+    A box is the displacement over a lag, along an axis or a random direction, in units of its rms; a projection adds
+    one to three boxes of any sign, side by side or apart.  The law of all of them is the law of the window.  Values at
     several places of a window are taken together, for the series is stationary.
 
     Parameters
@@ -62,7 +62,7 @@ def make_bank(
     return Bank(scaled, torch.stack(parts))
 
 
-def _projection(length: int, channels: int, msd: Array, rng: np.random.Generator, places: int) -> Array:
+def _projection(length: int, channels: int, msd: Array, rng: np.random.Generator, places: int) -> Any:
     """Return the weights (S, L·C) of one projection at S places."""
     while True:
         boxes = int(rng.choice([1, 2, 3], p=[0.4, 0.35, 0.25]))
@@ -84,7 +84,7 @@ def _projection(length: int, channels: int, msd: Array, rng: np.random.Generator
     weight = np.zeros((places, length, channels), dtype=np.float32)
     for number, at in enumerate(places_at):
         weight[number, at : at + span] = one
-    return weight.reshape(places, -1)
+    return np.asarray(weight.reshape(places, -1))
 
 
 def _direction(channels: int, rng: np.random.Generator) -> Array:
@@ -102,7 +102,7 @@ def _direction(channels: int, rng: np.random.Generator) -> Array:
 def sliced_distance(x: Tensor, bank: Bank, chosen: Tensor) -> Tensor:
     """Return the mean squared Wasserstein-2 distance over the chosen projections, in units of their variance.
 
-    The batch is halved where the bank was made for half of it: the product of the two misfits is then an unbiased square,
+    The batch is halved where the bank was made for half of it: the product of the misfits is then an unbiased square,
     and sampling noise does not pull the generator towards too little variance.
 
     Parameters
@@ -122,7 +122,7 @@ def sliced_distance(x: Tensor, bank: Bank, chosen: Tensor) -> Tensor:
 
 
 def learned_distance(fake: Tensor, real: Tensor, weight: Tensor) -> Tensor:
-    """Return the squared Wasserstein-2 distance on learned projections (Q, L·C), in units of the data's variance there."""
+    """Return the squared Wasserstein-2 distance on learned projections (Q, L·C), in units of the data's variance."""
     value = real.reshape(len(real), -1) @ weight.T
     scale = value.square().mean(dim=0).clamp_min(1e-12)
     other = fake.reshape(len(fake), -1) @ weight.T
@@ -172,7 +172,7 @@ def wgan_critic(critic: Any, real: Tensor, fake: Tensor, source: torch.Generator
 
 
 def relativistic_critic(critic: Any, real: Tensor, fake: Tensor, gamma: float) -> Tensor:
-    """Return the critic's loss of the relativistic pairing game with R1 and R2 (Huang et al. 2024, arXiv:2501.05441)."""
+    """Return the critic's loss of the relativistic game with R1 and R2 (Huang et al. 2024, arXiv:2501.05441)."""
     real, fake = real.requires_grad_(), fake.requires_grad_()
     of_real, of_fake = critic(real), critic(fake)
     (first,) = torch.autograd.grad(of_real.sum(), real, create_graph=True)

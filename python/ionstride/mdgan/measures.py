@@ -14,7 +14,7 @@ def look(x: Tensor, bank: Bank) -> dict[str, float]:
     """Return the distance to the held-out data and the moments of generated windows (B, L, C).
 
     `distance` is the sliced Wasserstein distance (root of the mean square, in units of the rms of each projection);
-    `variance_*` of an increment and `alpha2_*` by lag; `drift_A2` the part of the MSD at L that the mean makes, L² b²/MSD.
+    `variance_*` of an increment and `alpha2_*` by lag; `drift` the part of the MSD at L that the mean makes.
     """
     rows = bank.quantile.shape[1] // bank.weight.shape[1]
     every = torch.arange(len(bank.quantile), device=x.device)

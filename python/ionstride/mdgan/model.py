@@ -22,8 +22,20 @@ from .state import FORMAT, State, read
 from .windows import increment_covariance, msd_of_windows, windows
 
 _IONS_AT_ONCE = {"Generator": 64, "NextRecord": 2048}
-_DRIFT_RECORDS = 300_000
-_CALIBRATION_WINDOWS = 4096
+DRIFT_RECORDS = 10_000_000
+"""Generated records over which the drift is measured."""
+
+_PIECE = 2048  # records of a series at a time
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The mean per record of a step before and after it was subtracted (block, C), and C(k) (lags, C), scaled."""
+
+    before: Any
+    after: Any
+    records: int
+    covariance: Any
 
 
 @dataclass
@@ -95,7 +107,9 @@ class Model:
 
 
 def finish(
-    state: State, settings: TrainSettings, start: Start, data: Displacements, truth: dict[str, float], out: Path,
+    state: State,
+    *,
+    settings: TrainSettings, start: Start, data: Displacements, truth: dict[str, float], out: Path,
     key: str, rank: int = 0,
 ) -> Model:  # fmt: skip
     """Return the model of the chosen weights, its drift subtracted and its spectrum calibrated, and save it."""
@@ -104,15 +118,17 @@ def finish(
     net = state.net.eval().requires_grad_(False)
     source = torch.Generator(device=next(net.parameters()).device).manual_seed(settings.seed + 77)
     with torch.inference_mode():
-        before, after, records = remove_drift(net, source)
-        correction = None
-        if settings.calibrate:
-            correction = calibration(net, increment_covariance(msd_of_windows(every) / start.scale_A**2), source)
+        found = remove_drift(net, source, lags=settings.window)
+    correction = None
+    if settings.calibrate:
+        wanted = increment_covariance(msd_of_windows(every) / start.scale_A**2)
+        taps = calibration(found.covariance.reshape(settings.window, -1, 3).mean(axis=1), wanted)
+        correction = torch.tensor(taps, dtype=torch.float32, device=source.device)
     unit = start.scale_A
     drift = {
-        "records": records,
-        "before_A": [float(v) for v in (before.reshape(-1, 3).mean(axis=0) * unit)],
-        "after_A": [float(v) for v in (after.reshape(-1, 3).mean(axis=0) * unit)],
+        "records": found.records,
+        "before_A": [float(v) for v in (found.before.reshape(-1, 3).mean(axis=0) * unit)],
+        "after_A": [float(v) for v in (found.after.reshape(-1, 3).mean(axis=0) * unit)],
     }
     about = {
         "format": FORMAT,
@@ -159,50 +175,72 @@ def finish(
     return model
 
 
-def remove_drift(net: nn.Module, source: torch.Generator, records: int = _DRIFT_RECORDS) -> tuple[Any, Any, int]:
-    """Subtract the mean increment per record of a step; return the mean before and after, scaled, and the records used.
+def remove_drift(net: nn.Module, source: torch.Generator, records: int | None = None, lags: int = 1) -> Drift:
+    """Subtract the mean increment per record of a step, and return what was measured.
 
-    A mean b adds (n b)² to the MSD at n records, so it is measured over ten million records.  The mean afterwards is
-    measured anew, on as many other records.
+    A mean b adds (n b)² to the MSD at n records, so it is measured over ten million records; the mean afterwards is
+    that of as many other records.
+
+    Parameters
+    ----------
+    net : the network; its mean per record of a step is changed.
+    source : source of randomness.
+    records : ion-records looked at, twice.
+    lags : of C(k), which is measured on the way.
     """
     assert isinstance(net, (Generator, NextRecord))
-    before, seen = _mean(net, source, records)
+    records = DRIFT_RECORDS if records is None else records
+    before, covariance, seen = _moments(net, source, records, lags)
     net.phase_mean += before
-    after, _ = _mean(net, source, records)
-    return before.cpu().numpy(), after.cpu().numpy(), seen
+    after, again, _ = _moments(net, source, records, lags)
+    mean = before.mean(dim=0).double()
+    return Drift(
+        before.cpu().numpy(), after.cpu().numpy(), seen,
+        (0.5 * (covariance - mean * mean + again)).cpu().numpy(),
+    )  # fmt: skip
 
 
-def _mean(net: Generator | NextRecord, source: torch.Generator, wanted: int) -> tuple[Tensor, int]:
+def _moments(
+    net: Generator | NextRecord, source: torch.Generator, wanted: int, lags: int
+) -> tuple[Tensor, Tensor, int]:
+    """Return the mean per record of a step (block, C), C(k) (lags, C) and the ion-records they are from."""
     block, channels = net.phase_mean.shape
-    total, records = torch.zeros(block, channels, dtype=torch.float64, device=net.phase_mean.device), 0
     ions = channels // 3
-    while records < wanted:
+    wanted_length = min(_PIECE, max(lags, wanted // 16)) if isinstance(net, Generator) else max(lags, 512)
+    length = -(-wanted_length // block) * block
+    sets = 16 if isinstance(net, Generator) else min(2048, -(-wanted // length))
+    mean: Any = 0.0
+    covariance: Any = 0.0
+    rounds = -(-wanted // (sets * length * ions))
+    for _ in range(rounds):
         if isinstance(net, Generator):
-            made = net(net.noise(64, 1024 + net.margin, source)[0])
+            made = net(net.noise(sets, length + net.margin, source)[0])
         else:
-            made = net.sample(2048, 1024, source)
-        total += made.reshape(-1, block, channels).double().mean(dim=0) * made.shape[0] * made.shape[1] * ions
-        records += made.shape[0] * made.shape[1] * ions
-    return (total / records).float(), records
+            made = net.sample(sets, length, source)
+        mean = mean + made.reshape(-1, block, channels).double().mean(dim=0)
+        covariance = covariance + covariance_by_lag(made)[:lags].double()
+    return (mean / rounds).float(), covariance / rounds, rounds * sets * length * ions  # type: ignore[union-attr, return-value]
 
 
-def calibration(net: nn.Module, wanted: Any, source: torch.Generator) -> Tensor:
+def calibration(made: Any, wanted: Any) -> Any:
     """Return the filter per axis with |H|² = S_data / S_generated, (3, 2L − 1).
 
-    The spectrum, so C(k) and the MSD, are then those of the data; what is not Gaussian hardly changes where H is near 1.
+    The spectrum, so C(k) and the MSD, are then those of the data; the rest hardly changes where H is near 1.
+
+    Parameters
+    ----------
+    made, wanted : (L, 3) C(k) of generated series and of the data.
     """
-    length, total, rounds = len(wanted), 0.0, _CALIBRATION_WINDOWS // 1024
-    for _ in range(rounds):
-        total = total + covariance_by_lag(net.sample(1024, length, source)).double()  # type: ignore[operator]
-    made = (total / rounds).cpu().numpy()  # type: ignore[union-attr]
-    made = made.reshape(length, -1, 3).mean(axis=1)
-    ratio = np.sqrt(spectrum_of(wanted) / spectrum_of(made))
+    length = len(wanted)
+    # Weighted by 1 − k/L S(0) is the MSD of a window over its length: smooth, and never negative.
+    taper = (1.0 - np.arange(length) / length)[:, None]
+    ratio = np.sqrt(spectrum_of(wanted * taper) / spectrum_of(made * taper))
     taps = np.fft.fftshift(np.fft.irfft(ratio, axis=0), axes=0)
     middle = len(taps) // 2
     taps = taps[middle - length + 1 : middle + length]
-    # What cutting the filter loses at zero frequency would be lost of D.
-    taps = taps * (ratio[0] / taps.sum(axis=0))
-    return torch.tensor(taps.T.copy(), dtype=torch.float32, device=next(net.parameters()).device)
+    # What cutting the filter changes at zero frequency would be lost of D: it is spread over all taps, evenly.
+    taps = taps + (ratio[0] - taps.sum(axis=0)) / len(taps)
+    return np.ascontiguousarray(taps.T)
 
 
 def save_model(model: Model, folder: Path) -> None:
@@ -250,5 +288,6 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     correction = whole["correction"]
     return Model(
         net.to(device).eval().requires_grad_(False), np.array(about["scale_A"]),
-        None if correction is None else correction.to(device), about["dt_ps"], settings.ions_together, about["name"], about,
+        None if correction is None else correction.to(device), about["dt_ps"], settings.ions_together,
+        about["name"], about,
     )  # fmt: skip

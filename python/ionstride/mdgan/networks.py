@@ -1,4 +1,4 @@
-"""The networks: a generator of endless series from noise, a critic at several time scales, a density of the next record."""
+"""The networks: a generator of endless series from noise, a critic at several time scales, a density."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +20,7 @@ Noise = tuple[Tensor, Tensor, Tensor]
 class Generator(nn.Module):
     """Series of scaled increments from noise alone: nothing that was generated is fed back.
 
-    The noise is white, but for hops that may be undone and set off others (`hops`); the filter and the hops of `Start` have the
+    The noise is white, but for hops that may be undone and set off others (`hops`); filter and hops of `Start` have the
     second moments of the data from the beginning.  A dilated convolution over steps of `block` records adds what they
     miss, and turns, scales and removes hops.  Its last layer starts at zero.  A series is stationary and endless.
 
@@ -32,6 +32,16 @@ class Generator(nn.Module):
     block : records a step of the network.
     extra : further channels of Gaussian noise a step.
     """
+
+    taps: Tensor
+    hop_shape: Tensor
+    hop_vectors: Tensor
+    hop_chance: Tensor
+    back: Tensor
+    delay: Tensor
+    onward: Tensor
+    calm: Tensor
+    phase_mean: Tensor
 
     def __init__(self, start: Start, *, ions: int = 1, width: int = 48, block: int = 4, extra: int = 8) -> None:
         super().__init__()
@@ -210,6 +220,8 @@ class Critic(nn.Module):
     width : channels of the hidden layers.
     """
 
+    rms: Tensor
+
     def __init__(self, channels: int, rms: Any, width: int = 32) -> None:
         super().__init__()
         self.register_buffer("rms", torch.as_tensor(np.array(rms), dtype=torch.float32))
@@ -265,6 +277,10 @@ class NextRecord(nn.Module):
     rms : (history + 1) rms displacement over 0 … history records, to scale what it sees.
     parts : Gaussians of the mixture.
     """
+
+    edges: Tensor
+    unit: Tensor
+    phase_mean: Tensor
 
     def __init__(self, channels: int, history: int, rms: Any, width: int = 96, parts: int = 12) -> None:
         super().__init__()

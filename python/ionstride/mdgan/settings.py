@@ -21,11 +21,11 @@ class TrainSettings:
     loss : 'swd': sliced Wasserstein distance on box projections of a window, no adversary; 'swd+critic': with learned
         projections and a relativistic critic on top; 'relativistic': a GAN with R1 and R2; 'wgan-gp': a GAN of the
         published family; 'ar-mdn': maximum likelihood of the next record, the control without an adversary.
-    steps : steps of the generator.
+    steps : steps of the generator; 0 leaves it at its start.
     batch : generated windows a step.
     seed : of everything random in the training.
     ions_together : ions generated as one, P; their correlations are then learned.
-    validation, part : what is held out to choose the checkpoint: the last 'time' of each run or whole 'run's, and how much.
+    validation, part : what is held out to choose the checkpoint: the last 'time' of each run or whole 'run's; how much.
     rate : learning rate at the start; it falls to a tenth.
     width : channels of the hidden layers.
     reverse : use every window run backwards too.
@@ -59,7 +59,8 @@ class TrainSettings:
         check_choice("validation", self.validation, ("time", "run"))
         check_choice("device", self.device, ("auto", "cpu", "cuda"))
         for name, least in {
-            "stride": 1, "window": 16, "steps": 1, "batch": 16, "ions_together": 1, "width": 4, "ema": 1, "report_every": 1,
+            "stride": 1, "window": 16, "steps": 0, "batch": 16, "ions_together": 1, "width": 4, "ema": 1,
+            "report_every": 1,
         }.items():  # fmt: skip
             value = getattr(self, name)
             if value < least:

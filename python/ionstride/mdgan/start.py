@@ -10,15 +10,14 @@ from ..errors import PhysicsError
 from .detect import detect_jumps
 from .windows import Windows, increment_covariance, msd_of_windows
 
-_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16)  # records a hop may take
+_WIDTHS = (1, 2, 4, 6, 9, 12, 16, 22)  # records a hop may take
 _BACK = np.linspace(0.0, 0.8, 17)  # chance that a hop is undone
 _DELAY = np.geomspace(1.5, 64.0, 14)  # mean records until then
 _ONWARD = (0.0, 0.2, 0.4, 0.55, 0.7, 0.8)  # chance that a hop sets off another
 _CALM = (4.0, 10.0, 25.0, 60.0)  # mean records until then
 _LAGS = (1, 2, 4, 8, 16, 32, 64, 120)  # at which fourth cumulants are looked at
-_SHORT = 8  # the longest of those that tell how long a hop takes
 _FEW_HOPS = 20  # too few seen to tell their directions
-_BURSTS = 1500  # drawn for the fourth cumulants of a burst
+_BURSTS = 500  # drawn for the fourth cumulants of a burst
 _CAGE = 10  # records after which the rattling in a cage is forgotten
 _POINTS = 4096
 
@@ -57,11 +56,12 @@ def make_start(train: Windows) -> Start:
     """Return the start that has the moments of the training windows.
 
     Rattling in a cage adds a constant to the MSD at lags beyond its memory, so the MSD there tells how hops return:
-    MSD(n) = c + w F(n; back, delay), F from the spectrum w [1 + 2 Re(−qφ/(1 + qφ))] of hops of variance w a record whose
-    returns, of chance q, have the characteristic function φ of the delay.  Their vectors are those of jumps seen in the
+    MSD(n) = c + w F(n), F from the spectrum w [1 + 2 Re(−qφ/(1 + qφ))] of hops of variance w a record
+    whose returns, of chance q, have the characteristic function φ of the delay.  Their vectors are
+    those of jumps seen in the
     data; without enough of them, any direction.  The fourth cumulants ⟨x⁴⟩ and ⟨x²y²⟩ by lag tell the records a hop
-    takes, its length, and whether hops come in bursts: those of a burst are found from bursts drawn one by one.  Gaussian
-    noise carries what is left of the spectrum, so that C(k) and the MSD within a window are those of the data.
+    takes, its length, and whether hops come in bursts: those of a burst are found from bursts drawn one by one.
+    Gaussian noise carries what is left of the spectrum, so that C(k) and the MSD within a window are those of the data.
 
     Raises
     ------
@@ -76,12 +76,11 @@ def make_start(train: Windows) -> Start:
     back, delay, weight = _fit_returns(msd)
     lags = np.array([lag for lag in _LAGS if lag < train.length])
     own, mixed = _cumulants(train, lags, np.sqrt(variance))
-    shape = _fit_shape(own, msd, lags, weight)
     vectors, seen = _seen_hops(train), True
     if len(vectors) < _FEW_HOPS:
         vectors, seen = _directions(np.random.default_rng(0), 512), False
     vectors = vectors / np.sqrt(variance)
-    onward, calm, size = _fit_bursts(own, mixed, msd, lags, weight, shape, vectors, back, delay, seen)
+    onward, calm, size, shape = _fit_bursts(own, mixed, msd[lags], lags, weight, vectors, (back, delay), seen=seen)
     # As many hops as make the variance; axes differ a little from those of the hops seen, and are brought to theirs.
     square = (vectors**2).mean(axis=0) * size**2
     moving = square > 0.0
@@ -119,7 +118,7 @@ def _unit_spectrum(back: float, delay: float) -> Array:
 
 
 def _fit_returns(msd: Array) -> tuple[float, float, Array]:
-    """Return chance and delay of returns and the hops' variance a record (3), from the scaled MSD beyond the rattling."""
+    """Return chance and delay of returns and the hops' variance a record (3), from the MSD beyond the rattling."""
     length = len(msd) - 1
     first = min(_CAGE, length // 3)
     n = np.unique(np.rint(np.geomspace(first, length, 24)).astype(int))
@@ -162,23 +161,6 @@ def _cumulants(train: Windows, lags: Any, unit_A: Array) -> tuple[Array, Array]:
     return own, mixed
 
 
-def _fit_shape(own: Array, msd: Array, lags: Any, weight: Array) -> Array:
-    """Return the shape of a hop in time: a half sine over as many records as the short fourth cumulants say."""
-    short = lags <= _SHORT
-    best = (np.inf, np.ones(1))
-    heavy = (own / msd[lags] ** 2)[short]
-    for width in _WIDTHS:
-        shape = _half_sine(width)
-        # What one hop of unit length adds to the fourth cumulant, summed over the records it may begin at.
-        one = np.array([(np.convolve(shape, np.ones(lag)) ** 4).sum() for lag in lags[short]])[:, None]
-        one = one / msd[lags][short] ** 2 * weight
-        square = np.maximum((one * heavy).sum(axis=0) / np.maximum((one**2).sum(axis=0), 1e-30), 0.0)
-        misfit = float(((one * square - heavy) ** 2).sum())
-        if misfit < best[0]:
-            best = (misfit, shape)
-    return best[1]
-
-
 def _half_sine(width: int) -> Array:
     shape = np.sin(np.pi * (np.arange(width) + 0.5) / width)
     return np.asarray(shape / shape.sum())
@@ -193,38 +175,50 @@ def _seen_hops(train: Windows) -> Array:
     return np.concatenate(found)
 
 
-def _fit_bursts(
-    own: Array, mixed: Array, msd: Array, lags: Any, weight: Array, shape: Array, vectors: Array, back: float,
-    delay: float, seen: bool,
-) -> tuple[float, float, float]:  # fmt: skip
-    """Return chance and delay of hops set off, and a factor for the length of hops.
+def _fit_bursts(  # noqa: PLR0917
+    own: Array,
+    mixed: Array,
+    msd: Array,
+    lags: Any,
+    weight: Array,
+    vectors: Array,
+    returns: tuple[float, float],
+    *,
+    seen: bool,
+) -> tuple[float, float, float, Array]:
+    """Return chance and delay of hops set off, a factor for the length of hops, and a hop's shape in time.
 
-    Cumulants of independent bursts add up, so the fourth cumulant is the rate of bursts times the mean over bursts of the
-    fourth power of what they add to a displacement, summed over the window's place.
+    Cumulants of independent bursts add up, so the fourth cumulant is the rate of bursts times the mean over bursts of
+    the fourth power of what they add to a displacement, summed over the window's place.  Law and shape are
+    fitted in turn.
     """
-    scale, cross = msd[lags] ** 2, msd[lags] * np.roll(msd[lags], 1, axis=1)
-    # Relative errors at lags where there is something, absolute ones where there is little.
+    scale, cross = msd**2, msd * np.roll(msd, 1, axis=1)
     wanted = np.concatenate([own / scale, mixed / cross], axis=1)
+    # Relative errors at lags where there is something, absolute ones where there is little.
     sure = 1.0 / (0.1 + np.abs(own / scale).mean(axis=1, keepdims=True))
-    best = (np.inf, 0.0, 1.0, 1.0)
     square = (vectors**2).mean(axis=0)
     fitted = vectors * np.sqrt(weight / np.maximum(square, 1e-12) * square.sum() / max(weight.sum(), 1e-12))
     total = float(weight.sum() / square.sum())
-    for onward in _ONWARD:
-        if onward + back > 0.9:
-            continue
-        for calm in _CALM if onward > 0.0 else _CALM[:1]:
-            alone, pair = _burst(np.random.default_rng(1), fitted, shape, lags, (back, delay, onward, calm))
-            rate = total * (1.0 - back - onward)
-            one = np.concatenate([alone / scale, pair / cross], axis=1) * rate
-            # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
-            heavy, ours = sure * wanted[:, :3], sure * one[:, :3]
-            factor = float((ours * heavy).sum() / max(float((ours**2).sum()), 1e-30))
-            factor = float(np.clip(factor, 0.6, 1.6)) if seen else max(factor, 1e-6)
-            misfit = float((((one * factor - wanted) * sure) ** 2).sum())
-            if misfit < best[0]:
-                best = (misfit, float(onward), float(calm), float(np.sqrt(factor)))
-    return best[1:]
+
+    def misfit(shape: Array, onward: float, calm: float) -> tuple[float, float]:
+        alone, pair = _burst(np.random.default_rng(1), fitted, shape, lags, (*returns, onward, calm))
+        one = np.concatenate([alone / scale, pair / cross], axis=1) * total * (1.0 - returns[0] - onward)
+        # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
+        heavy, ours = sure * wanted[:, :3], sure * one[:, :3]
+        factor = float((ours * heavy).sum() / max(float((ours**2).sum()), 1e-30))
+        factor = float(np.clip(factor, 0.8, 1.25)) if seen else max(factor, 1e-6)
+        return float((((one * factor - wanted) * sure) ** 2).sum()), factor
+
+    shape, best = _half_sine(1), (0.0, 1.0, 1.0)
+    for _ in range(2):
+        tries = [(misfit(_half_sine(width), *best[:2]), width) for width in _WIDTHS]
+        shape = _half_sine(min(tries)[1])
+        laws = [(on, calm) for on in _ONWARD if on + returns[0] <= 0.9 for calm in (_CALM if on > 0.0 else _CALM[:1])]
+        found = [(misfit(shape, *law), law) for law in laws]
+        # Bursts must earn their place: the plainer law wins where they fit little better.
+        (_, factor), (onward, calm) = min(found, key=lambda one: one[0][0] * (1.0 + 0.3 * one[1][0]))
+        best = (onward, calm, float(np.sqrt(factor)))
+    return *best, shape
 
 
 def _burst(
@@ -279,4 +273,4 @@ def spectrum_of(covariance: Array) -> Array:
     circle[: len(covariance)] = covariance
     circle[_POINTS - len(covariance) + 1 :] = covariance[:0:-1]
     spectrum = np.fft.rfft(circle, axis=0).real
-    return np.maximum(spectrum, 1e-3 * covariance[0])
+    return np.asarray(np.maximum(spectrum, 1e-3 * covariance[0]))

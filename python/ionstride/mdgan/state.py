@@ -96,7 +96,7 @@ def load(state: State, path: Path, key: str) -> bool:
     whole = read(path)
     if whole.get("key") != key:
         raise InputError(
-            f"'{path.parent}' holds a training with other settings or data; give another --out, or --restart to train anew"
+            f"'{path.parent}' holds a training with other settings or data; give another --out, or --restart"
         )
     state.net.load_state_dict(whole["net"])
     state.ema.load_state_dict(whole["ema"])
@@ -129,7 +129,7 @@ def read(path: Path) -> dict[str, Any]:
     if version != FORMAT:
         raise FormatError(
             path,
-            f"its format is {version}, this version of IonStride reads {FORMAT}; train again, or use the version that wrote it",
+            f"its format is {version}, this IonStride reads {FORMAT}; train again, or use the version that wrote it",
         )
     found: dict[str, Any] = whole
     return found

@@ -26,7 +26,7 @@ from .start import make_start
 from .state import State, average, load, remember_best, save
 from .windows import Windows, increment_covariance, msd_of_windows, reverse, split_windows
 
-_BANK, _AT_ONCE, _BANK_WINDOWS = 500, 40, 16384
+_BANK, _AT_ONCE, _BANK_SETS = 500, 40, 64
 _LOOKED_AT, _LOOK_WINDOWS = 120, 1024
 _LEARNED = 16
 _ADVERSARY = 0.02  # weight of the critic beside the distance
@@ -61,7 +61,7 @@ def train(
             return _train(data, settings, out, screen or Screen(), restart, rank, ranks)
 
 
-def _train(
+def _train(  # noqa: PLR0917
     data: Displacements, settings: TrainSettings, out: Path, screen: Screen, restart: bool, rank: int, ranks: int
 ) -> Model:
     device = pick_device(settings.device, rank)
@@ -73,9 +73,10 @@ def _train(
     msd = second_A2 / start.scale_A**2
     setup = np.random.default_rng([settings.seed, 1])
     scaled = _Scaled(training, start.scale_A, settings, device)
-    bank = losses.make_bank(
-        scaled.sample(_BANK_WINDOWS, setup, "cpu"), msd, setup, count=_BANK, batch=settings.batch // 2
-    ).to(device)
+    half = settings.batch // 2
+    bank = losses.make_bank(scaled.sample(_BANK_SETS * half, setup, "cpu"), msd, setup, count=_BANK, batch=half).to(
+        device
+    )
     judged = losses.make_bank(
         _Scaled(held_out, start.scale_A, settings, device).sample(4 * _LOOK_WINDOWS, setup, "cpu"),
         msd, setup, count=_LOOKED_AT, batch=_LOOK_WINDOWS,
@@ -94,6 +95,8 @@ def _train(
         screen.say(f"           going on from step {state.step}")
     if rank:
         state.source.manual_seed(settings.seed * 1000 + rank * 7919 + state.step)
+    if settings.steps == 0:
+        remember_best(state, look_at(state, settings, judged, device)["distance"])
     begun, warned = time.monotonic() - state.seconds, set[str]()
     while state.step < settings.steps:
         _set_rate(state, settings)
@@ -105,10 +108,10 @@ def _train(
         row = {"step": float(state.step), "loss": loss, **look_at(state, settings, judged, device)}
         if not (math.isfinite(loss) and measures.is_finite(row)):
             raise PhysicsError(
-                f"the training diverged at step {state.step}: the loss is {loss}; take a lower --rate, or the loss 'swd'"
+                f"the training diverged at step {state.step}: the loss is {loss}; take a lower --rate, or --loss swd"
             )
         state.history.append(row)
-        if state.step > settings.steps // 2 or state.step == settings.steps:
+        if state.step > settings.steps // 2:
             remember_best(state, row["distance"])
         state.seconds = time.monotonic() - begun
         if rank:
@@ -122,7 +125,7 @@ def _train(
                 warned.add(kind)
                 screen.warn(f"step {state.step}: {warning}")
     state.net.load_state_dict(state.best["weights"])
-    return finish(state, settings, start, data, truth, out, key, rank)
+    return finish(state, settings=settings, start=start, data=data, truth=truth, out=out, key=key, rank=rank)
 
 
 def _new_state(settings: TrainSettings, start: Any, msd: Any, device: torch.device, rank: int) -> State:
@@ -152,7 +155,7 @@ def _new_state(settings: TrainSettings, start: Any, msd: Any, device: torch.devi
     )  # fmt: skip
 
 
-def _step(
+def _step(  # noqa: PLR0917
     state: State, settings: TrainSettings, data: "_Scaled", bank: losses.Bank, wanted: Tensor, ranks: int
 ) -> float:
     """Do one step of the generator (and of what judges it); return its loss."""
