@@ -130,9 +130,7 @@ def test_dump_of_ions_is_free_of_drift(run):
     """Fault: ions taken from the cell's corner while the framework drifts, or wrapped at its border."""
     _, folder = run
     frames = read_trajectory(sorted(folder.glob("production.*.lammpstrj")), temperature_K=1773.0, timestep_ps=0.002)
-    ions = read_trajectory(
-        sorted(folder.glob("ions.*.dump")), temperature_K=1773.0, timestep_ps=0.002, mobile="Li"
-    )
+    ions = read_trajectory(sorted(folder.glob("ions.*.dump")), temperature_K=1773.0, timestep_ps=0.002, mobile="Li")
     assert set(ions.symbols) == {"Li"}
     assert len(ions.time_ps) == STEPS // 2 + 1
     symbols = np.array(frames.symbols)
