@@ -19,7 +19,7 @@ from ionstride.trajectory import read_trajectory
 
 LZP = Path(__file__).resolve().parents[2] / "examples" / "lzp"
 COULOMB_EV_A = 14.3996454785
-STEPS = 400
+STEPS = 240
 MD = MdSettings(timestep_fs=2.0, frame_ps=0.04, ion_frame_ps=0.004, checkpoint_ps=0.4, start_K=1773.0)
 
 
@@ -101,7 +101,7 @@ def test_energy_of_the_crystal(run):
     expected = ewald_eV(structure, charge) + short_range_eV(structure, ions)
     found = read_thermo(folder / "log.lammps")[0, 3]
     assert np.isfinite(expected)
-    assert abs(found - expected) < 2e-4 * abs(expected), (found, expected)
+    assert abs(found - expected) < 0.02, (found, expected)
 
 
 def test_energy_is_conserved(run):
@@ -110,9 +110,11 @@ def test_energy_is_conserved(run):
     thermo = read_thermo(folder / "log.lammps")
     assert np.isfinite(thermo[:, :8]).all()
     nve = thermo[thermo[:, 0] >= STEPS]
-    assert len(nve) > 10
+    assert len(nve) > 8
     spread_meV_atom = 1000 * np.ptp(nve[:, 5]) / len(structure.symbols)
-    assert spread_meV_atom < 2.0
+    assert spread_meV_atom < 4.0
+    early, late = np.array_split(1000 * nve[:, 5] / len(structure.symbols), 2)
+    assert abs(late.mean() - early.mean()) < 1.0
     assert np.ptp(nve[:, 3]) * 1000 / len(structure.symbols) > 5 * spread_meV_atom  # energy does flow meanwhile
 
 
