@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from . import __version__
+from . import __version__, dataset_commands
 from .errors import IonstrideError
 from .settings import STAGES
 
@@ -138,6 +138,8 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--calculator", default="chgnet", metavar="NAME", help="'chgnet' or 'module:function'")
     compare.add_argument("--frames", type=int, default=100, metavar="N", help="frames used, evenly chosen")
 
+    dataset_commands.add_parsers(commands, _command)
+
     _command(commands, "doctor", "what is installed, what runs, what is missing", "")
     return top
 
@@ -188,6 +190,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(args: argparse.Namespace) -> int:
     from . import commands
 
+    if args.command == "dataset":
+        return dataset_commands.run(args)
     if args.command == "run":
         return commands.run(args)
     if args.command == "analyze":

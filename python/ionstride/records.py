@@ -61,6 +61,17 @@ class Structure:
         return self.symbols.count(symbol)
 
 
+def _frozen_virials(value: Any, frames: int) -> Array | None:
+    """Return virials (F, 3, 3), read-only, frames without one all NaN; None where no frame has one."""
+    given = np.array(value, dtype=np.float64)
+    if given.shape != (frames, 3, 3):
+        raise InputError(f"virial_eV has shape {given.shape}, wanted ({frames}, 3, 3)")
+    absent = np.isnan(given).all(axis=(1, 2))
+    as_array("virial_eV", given[~absent], (None, 3, 3))
+    given.flags.writeable = False
+    return None if absent.all() else given
+
+
 @dataclass(frozen=True)
 class LabelledFrames:
     """Frames of one composition with energies and forces of one method.
@@ -72,7 +83,8 @@ class LabelledFrames:
     cell_A : (F, 3, 3) cell vectors as rows.
     energy_eV : (F) total energies.
     force_eV_A : (F, N, 3).
-    virial_eV : (F, 3, 3) or None; DeePMD's sign (virial = −volume × stress, tension positive).
+    virial_eV : (F, 3, 3) or None; DeePMD's sign (virial = −volume × stress, tension positive).  A frame without one is
+        all NaN, so that no zero can be taken for a virial.
     group : (F) number of the source run; splits go by group or by blocks of `frame_number`.
     frame_number : (F) number of the frame in its run.
     method : the code and functional that made the labels; two methods never mix silently.
@@ -97,6 +109,8 @@ class LabelledFrames:
         if frames == 0:
             raise InputError("the set of labelled frames is empty, wanted at least one frame")
         virial = self.virial_eV
+        if virial is not None:
+            virial = _frozen_virials(virial, frames)
         _freeze(
             self,
             symbols=tuple(self.symbols),
@@ -104,13 +118,21 @@ class LabelledFrames:
             cell_A=as_array("cell_A", self.cell_A, (frames, 3, 3)),
             energy_eV=as_array("energy_eV", self.energy_eV, (frames,)),
             force_eV_A=as_array("force_eV_A", self.force_eV_A, (frames, n, 3)),
-            virial_eV=None if virial is None else as_array("virial_eV", virial, (frames, 3, 3)),
+            virial_eV=virial,
             group=as_array("group", self.group, (frames,), np.int64),
             frame_number=as_array("frame_number", self.frame_number, (frames,), np.int64),
         )
 
     def __len__(self) -> int:
         return len(self.energy_eV)
+
+    @property
+    def has_virial(self) -> npt.NDArray[np.bool_]:
+        """(F) whether a frame has a virial."""
+        if self.virial_eV is None:
+            return np.zeros(len(self), dtype=np.bool_)
+        known: npt.NDArray[np.bool_] = np.isfinite(self.virial_eV).all(axis=(1, 2))
+        return known
 
     def take(self, index: Any) -> "LabelledFrames":
         """Return the frames that `index` (integers or a mask, length F) selects."""
@@ -129,7 +151,7 @@ class LabelledFrames:
 
 
 def join_frames(parts: list[LabelledFrames]) -> LabelledFrames:
-    """Return several sets of one composition and method as one; a virial missing in one is dropped.
+    """Return several sets of one composition and method as one; frames without a virial stay without.
 
     Raises
     ------
@@ -142,7 +164,7 @@ def join_frames(parts: list[LabelledFrames]) -> LabelledFrames:
             raise InputError("sets of labelled frames with different atoms cannot be joined")
         if part.method != first.method:
             raise InputError(f"labels of two methods do not mix: '{first.method}' and '{part.method}'")
-    virials = [part.virial_eV for part in parts]
+    virials = [np.full((len(p), 3, 3), np.nan) if p.virial_eV is None else p.virial_eV for p in parts]
     return LabelledFrames(
         symbols=first.symbols,
         positions_A=np.concatenate([p.positions_A for p in parts]),
@@ -152,7 +174,7 @@ def join_frames(parts: list[LabelledFrames]) -> LabelledFrames:
         group=np.concatenate([p.group for p in parts]),
         frame_number=np.concatenate([p.frame_number for p in parts]),
         method=first.method,
-        virial_eV=None if any(v is None for v in virials) else np.concatenate([v for v in virials if v is not None]),
+        virial_eV=np.concatenate(virials),
         temperature_K=first.temperature_K,
     )
 

@@ -22,6 +22,8 @@ LEVEL = {
     "study": 4,
     "doctor": 4,
     "analyze": 4,
+    "dataset": 4,
+    "dataset_commands": 5,
     "commands": 5,
     "cli": 6,
     "__main__": 7,

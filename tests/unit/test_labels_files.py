@@ -88,8 +88,9 @@ def test_groups_and_missing_virial(tmp_path):
     write_deepmd(tmp_path / "p" / "two", crystal(2, 2), virial=False)
     frames = read_frames([tmp_path / "p"])
     assert frames.group.tolist() == [0, 0, 0, 1, 1] and frames.frame_number.tolist() == [0, 1, 2, 0, 1]
-    assert frames.virial_eV is None
-    assert read_frames([tmp_path / "p" / "one"]).virial_eV is not None
+    assert frames.has_virial.tolist() == [True] * 3 + [False] * 2
+    assert read_frames([tmp_path / "p" / "one"]).has_virial.all()
+    assert read_frames([tmp_path / "p" / "two"]).virial_eV is None
 
 
 def test_frame_number_sorts_everything_alike(tmp_path):
@@ -231,7 +232,7 @@ def test_real_sets_pass_and_their_spoiled_copies_do_not(name):
         assert len(frames) == 1000 and (np.diff(frames.frame_number) > 0).all()
     else:
         frames = read_frames([data / "lgps_dft_frames"])
-        assert len(frames) == 1790 and frames.group.max() == 4 and frames.virial_eV is None
+        assert len(frames) == 1790 and frames.group.max() == 4 and frames.has_virial.sum() == 1200
     assert check_units(frames)["groups"][0]["slope"] == pytest.approx(1.0, abs=0.02)
     for factors, text in [*SPOILED, (dict(energy_eV=1 / len(frames.symbols)), "energies per atom")]:
         with pytest.raises(InputError, match=text):

@@ -2,9 +2,28 @@
 
 from .calculators import calculator_note
 from .compare import compare
-from .files import read_frames
+from .files import formula, read_frames
+from .gather import Gathered, Source, gather
+from .kinds import SET_FILE
 from .pool import label
 from .sampling import rattled_cells
-from .unitcheck import check_units
+from .setfile import load_set, read_about, write_set
+from .unitcheck import check_units, vibration_temperature
 
-__all__ = ["calculator_note", "check_units", "compare", "label", "rattled_cells", "read_frames"]
+__all__ = [
+    "SET_FILE",
+    "Gathered",
+    "Source",
+    "calculator_note",
+    "check_units",
+    "compare",
+    "formula",
+    "gather",
+    "label",
+    "load_set",
+    "rattled_cells",
+    "read_about",
+    "read_frames",
+    "vibration_temperature",
+    "write_set",
+]

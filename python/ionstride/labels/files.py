@@ -1,6 +1,7 @@
-"""Labelled frames from files: DeePMD npy folders, extended xyz, npz."""
+"""Labelled frames of one composition, from files of any known kind or from a set."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +9,23 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FormatError, InputError
-from ..records import LabelledFrames
-from .formats import Part, read_deepmd, read_extxyz, read_npz
+from ..records import IntArray, LabelledFrames
+from ..runrecord import read_json
+from .formats import Part
+from .kinds import SET_FILE, folder_of_set, sources_in
+from .sources import read_source
 
 
 def read_frames(files: Sequence[Path], *, frame_number: Path | None = None, method: str = "") -> LabelledFrames:
     """Read labelled frames of one composition and one method.
 
-    Each file or DeePMD system is one group.  Where the order of the atoms differs between frames, all are put in the
-    same order, element by element.  The virial is kept only if every frame has one.
+    Each source is one group; so is each run of a set.  Where the order of the atoms differs between frames, all are
+    put in the same order, element by element.  Frames without a virial stay without.
 
     Parameters
     ----------
-    files : DeePMD npy folders (a system, or a folder of systems), ``.extxyz`` or ``.xyz``, ``.npz``.
+    files : a set of ``ionstride dataset import`` (or the folder of one of its compositions), DeePMD systems, extxyz,
+        npz, outputs of codes: all that `sources_in` finds.
     frame_number : ``.npy`` with the number of each frame in its run, for one group of frames; these are then put in
         that order.  Without it the order in the file is the order in the run.
     method : code and functional; where the files themselves name one, they must agree.
@@ -36,59 +41,51 @@ def read_frames(files: Sequence[Path], *, frame_number: Path | None = None, meth
         raise InputError("no files of labelled frames were given")
     parts: list[Part] = []
     groups: list[int] = []
+    runs: dict[str, int] = {}
     for file in map(Path, files):
-        for system in _systems(file):
-            group = groups[-1] + 1 if groups else 0
-            found = _read(system)
-            parts += found
+        for path in sources_in(file):
+            run, method_of_set = _of_set(path)
+            group = runs.setdefault(run, len(runs))
+            found = read_source(path)[1]
+            parts += [replace(part, method=method_of_set) for part in found] if method_of_set else found
             groups += [group] * len(found)
     for part in parts:
-        _check(part)
+        check_part(part)
     named = list(dict.fromkeys(part.method for part in parts if part.method))
     if len(named) > 1:
         raise InputError(f"the frames were made by different methods ({', '.join(named)}); train on one of them alone")
-    symbols, parts = _one_order(parts)
-    lengths = [len(part.energy_eV) for part in parts]
+    symbols, parts = one_order(parts)
+    lengths = [len(part) for part in parts]
     group_of = np.repeat(groups, lengths)
-    number = _numbers(frame_number, group_of)
+    number = _numbers(frame_number, parts, group_of)
     order = np.lexsort((number, group_of))
-    virials = [part.virial_eV for part in parts if part.virial_eV is not None]
+    virials = [np.full((len(p), 3, 3), np.nan) if p.virial_eV is None else p.virial_eV for p in parts]
     return LabelledFrames(
         symbols=symbols,
         positions_A=np.concatenate([p.positions_A for p in parts])[order],
         cell_A=np.concatenate([p.cell_A for p in parts])[order],
         energy_eV=np.concatenate([p.energy_eV for p in parts])[order],
         force_eV_A=np.concatenate([p.force_eV_A for p in parts])[order],
-        virial_eV=np.concatenate(virials)[order] if len(virials) == len(parts) else None,
+        virial_eV=np.concatenate(virials)[order],
         group=group_of[order],
         frame_number=number[order],
         method=method or (named[0] if named else ""),
     )
 
 
-def _systems(file: Path) -> list[Path]:
-    """Return the file itself, or the DeePMD systems in a folder, by name."""
-    if not file.exists():
-        raise InputError(f"file of labelled frames '{file}' is not there")
-    if file.is_file() or (file / "type.raw").is_file():
-        return [file]
-    systems = sorted(found.parent for found in file.rglob("type.raw"))
-    if not systems:
-        raise FormatError(file, "is a folder without type.raw in it or below it, wanted DeePMD npy systems")
-    return systems
+def _of_set(path: Path) -> tuple[str, str]:
+    """Return a name for the run of a source and the method of the set it lies in, if it lies in one."""
+    folder = folder_of_set(path) if path.is_dir() else None
+    about = read_json(folder / SET_FILE) if folder else None
+    if folder is None or not about:
+        return str(path), ""
+    inside = str(path.absolute().relative_to(folder.absolute()))
+    group = next((s["group"] for s in about["systems"] if s["folder"] == inside), inside)
+    return f"{folder}#{group}", str(about["method"])
 
 
-def _read(system: Path) -> list[Part]:
-    if system.is_dir():
-        return [read_deepmd(system)]
-    if system.suffix == ".npz":
-        return [read_npz(system)]
-    if system.suffix in (".extxyz", ".xyz"):
-        return read_extxyz(system)
-    raise InputError(f"'{system}' is no known kind of labelled frames, wanted a DeePMD npy folder, .extxyz or .npz")
-
-
-def _check(part: Part) -> None:
+def check_part(part: Part) -> None:
+    """Raise `FormatError` if arrays do not fit each other, hold NaN, or a cell has no volume."""
     frames, atoms = len(part.energy_eV), len(part.symbols)
     wanted: dict[str, tuple[Any, tuple[int, ...]]] = {
         "positions": (part.positions_A, (frames, atoms, 3)),
@@ -113,18 +110,25 @@ def _check(part: Part) -> None:
         raise FormatError(part.source, f"frame {int(volume.argmin())} has a cell without volume, wanted three vectors")
 
 
-def _formula(symbols: Sequence[str]) -> str:
+def formula(symbols: Sequence[str]) -> str:
+    """Return a formula such as Li27P12S44, elements in alphabetical order."""
     return "".join(f"{s}{n if n > 1 else ''}" for s in sorted(set(symbols)) for n in [list(symbols).count(s)])
 
 
-def _one_order(parts: list[Part]) -> tuple[tuple[str, ...], list[Part]]:
-    """Return the common symbols and the parts with their atoms in that order."""
+def one_order(parts: list[Part]) -> tuple[tuple[str, ...], list[Part]]:
+    """Return the common symbols and the parts with their atoms in that order, element by element.
+
+    Raises
+    ------
+    InputError
+        If compositions differ.
+    """
     first = parts[0]
     for part in parts:
-        if _formula(part.symbols) != _formula(first.symbols):
+        if formula(part.symbols) != formula(first.symbols):
             raise InputError(
-                f"the frames are of different compositions: {_formula(first.symbols)} in {first.source} and "
-                f"{_formula(part.symbols)} in {part.source}; give those of one composition"
+                f"the frames are of different compositions: {formula(first.symbols)} in {first.source} and "
+                f"{formula(part.symbols)} in {part.source}; give those of one composition (of a set: SET/FORMULA)"
             )
     if all(part.symbols == first.symbols for part in parts):
         return first.symbols, parts
@@ -136,16 +140,35 @@ def _one_order(parts: list[Part]) -> tuple[tuple[str, ...], list[Part]]:
     return ordered[0].symbols, ordered
 
 
-def _numbers(file: Path | None, group: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    frames = len(group)
-    if file is None:
-        starts = np.searchsorted(group, group)
-        return np.arange(frames) - starts
-    file = Path(file)
-    if not file.is_file():
+def _numbers(file: Path | None, parts: list[Part], group: npt.NDArray[np.int64]) -> IntArray:
+    """Return the number of each frame in its run: as given, as the source says, or as they come."""
+    if file is not None:
+        file = Path(file)
+        if not file.is_file():
+            raise InputError(f"file of frame numbers '{file}' is not there")
+        if group[-1] != 0:
+            raise InputError(
+                f"frame numbers ({file}) can be given for one file of frames, not for {int(group[-1]) + 1}"
+            )
+        return read_numbers(file, len(group))
+    if all(part.frame_number is not None for part in parts):
+        said: IntArray = np.concatenate([part.frame_number for part in parts])  # type: ignore[arg-type]
+        if len(np.unique(np.stack([group, said]), axis=1)[0]) == len(group):
+            return said
+    starts = np.searchsorted(group, group)
+    return np.arange(len(group)) - starts
+
+
+def read_numbers(file: Path, frames: int) -> IntArray:
+    """Return the whole numbers, each once, that a .npy file gives to frames.
+
+    Raises
+    ------
+    FormatError
+        If they are not whole, not unique or not as many as the frames.
+    """
+    if not Path(file).is_file():
         raise InputError(f"file of frame numbers '{file}' is not there")
-    if group[-1] != 0:
-        raise InputError(f"frame numbers ({file}) can be given for one file of frames, not for {int(group[-1]) + 1}")
     try:
         number = np.load(file, allow_pickle=False).ravel()
     except (ValueError, OSError, EOFError) as error:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,12 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..errors import FormatError
+from ..records import IntArray
 
 PREFIXES = ("ref_", "dft_", "vasp_", "pbe_", "")
+NUMBERS = "frame_number.npy"
+"""Beside a system's coord.npy: the number of each frame in its run (DeePMD passes over it)."""
+
 NPZ_KEYS = {
     "positions": ("pos", "positions", "r", "coords", "coord", "positions_a"),
     "forces": ("forces", "f", "force", "force_ev_a"),
@@ -25,7 +29,18 @@ NPZ_KEYS = {
 
 @dataclass(frozen=True)
 class Part:
-    """Frames of one source with one order of atoms; shapes as in `LabelledFrames`."""
+    """Frames of one source with one order of atoms; shapes as in `LabelledFrames`.
+
+    Attributes
+    ----------
+    source, symbols, positions_A, cell_A, energy_eV, force_eV_A, virial_eV, method : as named; virials of all frames,
+        or None.
+    frame_number : (F) number of each frame in its run; None: as they come.
+    frame_ps : time between frame numbers, if the source says it.
+    temperature_K : temperature of the run, if the source says it.
+    dropped : what was left out on reading and how many frames of it.
+    notes : what should be known of the source, in sentences.
+    """
 
     source: Path
     symbols: tuple[str, ...]
@@ -35,6 +50,27 @@ class Part:
     force_eV_A: Array
     virial_eV: Array | None
     method: str = ""
+    frame_number: IntArray | None = None
+    frame_ps: float | None = None
+    temperature_K: float | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.energy_eV)
+
+    def take(self, index: npt.NDArray[Any]) -> "Part":
+        """Return the frames that `index` (integers or a mask) selects."""
+        number = np.arange(len(self)) if self.frame_number is None else self.frame_number
+        return replace(
+            self,
+            positions_A=self.positions_A[index],
+            cell_A=self.cell_A[index],
+            energy_eV=self.energy_eV[index],
+            force_eV_A=self.force_eV_A[index],
+            virial_eV=None if self.virial_eV is None else self.virial_eV[index],
+            frame_number=number[index],
+        )
 
     def permuted(self, order: npt.NDArray[np.int64]) -> "Part":
         """Return the part with its atoms in another order."""
@@ -85,7 +121,13 @@ def read_deepmd(folder: Path) -> Part:
         if arrays:
             whole[name] = np.concatenate([array.reshape(-1, *shapes[name]) for array in arrays])
     virial = whole["virial"] if len(found["virial"]) == len(sets) else None
-    return Part(folder, symbols, whole["coord"], whole["box"], whole["energy"], whole["force"], virial)
+    numbered = [one / NUMBERS for one in sets if (one / NUMBERS).is_file()]
+    number = np.concatenate([_load(file) for file in numbered]).astype(np.int64) if len(numbered) == len(sets) else None
+    if number is not None and len(number) != len(whole["energy"]):
+        raise FormatError(folder, f"{NUMBERS} holds {len(number)} numbers for {len(whole['energy'])} frames")
+    return Part(
+        folder, symbols, whole["coord"], whole["box"], whole["energy"], whole["force"], virial, frame_number=number
+    )
 
 
 def read_npz(file: Path) -> Part:
@@ -136,21 +178,52 @@ def _pick(table: Mapping[str, Any], names: Iterable[str]) -> Any:
 
 def read_extxyz(file: Path) -> list[Part]:
     """Read an extended xyz: energy, forces, virial or stress from info, arrays or calculator, also as REF_ or dft_."""
+    return read_ase(file, "extxyz")
+
+
+def read_ase(file: Path, kind: str | None = None) -> list[Part]:
+    """Read whatever ASE does, one frame after another; see `parts_of_images`.
+
+    Parameters
+    ----------
+    file : file with energies and forces.
+    kind : ASE's name of the format; found by ASE if not given.
+
+    Raises
+    ------
+    FormatError
+        If ASE cannot read the file, or a frame has no energy or forces.
+    """
     from ase.io import iread
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            images: list[Any] = list(iread(file, index=":", format="extxyz"))
-    except Exception as error:  # ASE's reader raises whatever its parsing runs into
-        raise FormatError(file, f"cannot be read as extended xyz ({' '.join(str(error).split())[:100]})") from error
+            images: list[Any] = list(iread(file, index=":", format=kind))
+    except Exception as error:  # ASE's readers raise whatever their parsing runs into
+        said = "extended xyz" if kind == "extxyz" else kind or "any format that ASE knows"
+        raise FormatError(file, f"cannot be read as {said} ({' '.join(str(error).split())[:100]})") from error
+    return parts_of_images(file, images)
+
+
+def parts_of_images(file: Path, images: list[Any], method: str = "") -> list[Part]:
+    """Return ASE's atoms with labels as parts, a run of frames with the same order of atoms each.
+
+    Where both are given the free energy is taken before the energy extrapolated to no smearing: it is the one whose
+    derivatives the forces are.  Momenta, where there are some, give the temperature.
+
+    Raises
+    ------
+    FormatError
+        If a frame has no energy or forces.
+    """
     if not images:
         raise FormatError(file, "holds no frames")
     parts = []
     for number, atoms in enumerate(images):
         results = dict(getattr(atoms.calc, "results", {}) or {})
         info, arrays = {**results, **atoms.info}, {**results, **atoms.arrays}
-        energy = _pick(info, ("energy", "total_energy", "free_energy"))
+        energy = _pick(info, ("free_energy", "energy", "total_energy"))
         force = _pick(arrays, ("forces", "force"))
         for name, value in (("energy", energy), ("forces", force)):
             if value is None:
@@ -159,6 +232,7 @@ def read_extxyz(file: Path) -> list[Part]:
         stress = _pick(info, ("stress",))
         if virial is None and stress is not None:
             virial = -atoms.get_volume() * _matrix(stress)
+        moving = "momenta" in atoms.arrays and bool(np.any(atoms.arrays["momenta"]))
         parts.append(
             Part(
                 file,
@@ -168,7 +242,9 @@ def read_extxyz(file: Path) -> list[Part]:
                 np.array([energy], dtype=np.float64),
                 np.array(force, dtype=np.float64)[None],
                 None if virial is None else _matrix(virial)[None],
-                str(_pick(atoms.info, ("method", "functional")) or ""),
+                str(_pick(atoms.info, ("method", "functional")) or method),
+                frame_number=np.array([number], dtype=np.int64),
+                temperature_K=float(atoms.get_temperature()) if moving else None,
             )
         )
     return _joined(parts)
@@ -178,6 +254,11 @@ def _matrix(stress: Any) -> Array:
     """Return (3, 3) from (3, 3), 9 numbers, or 6 in Voigt order xx yy zz yz xz xy."""
     values = np.asarray(stress, dtype=np.float64).ravel()
     return values[[0, 5, 4, 5, 1, 3, 4, 3, 2]].reshape(3, 3) if values.size == 6 else values.reshape(3, 3)
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _joined(parts: list[Part]) -> list[Part]:
@@ -202,6 +283,8 @@ def _joined(parts: list[Part]) -> list[Part]:
             energy_eV=np.concatenate([p.energy_eV for p in run]),
             force_eV_A=np.concatenate([p.force_eV_A for p in run]),
             virial_eV=None if run[0].virial_eV is None else np.concatenate([p.virial_eV for p in run]),
+            frame_number=np.concatenate([p.frame_number for p in run]),
+            temperature_K=_mean([p.temperature_K for p in run]),
         )
         for run in joined
     ]

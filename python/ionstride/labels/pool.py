@@ -109,14 +109,14 @@ def _frames(
         listed = ", ".join(map(str, sorted(failures)))
         warnings.warn(f"{text}; left out: {listed}", stacklevel=3)
     order = sorted(labels)
-    virials = [labels[n]["virial_eV"] for n in order if "virial_eV" in labels[n]]
+    virials = [labels[n].get("virial_eV", np.full((3, 3), np.nan)) for n in order]
     return LabelledFrames(
         symbols=structures[0].symbols,
         positions_A=np.stack([structures[n].positions_A for n in order]),
         cell_A=np.stack([structures[n].cell_A for n in order]),
         energy_eV=np.array([float(labels[n]["energy_eV"]) for n in order]),
         force_eV_A=np.stack([labels[n]["force_eV_A"] for n in order]),
-        virial_eV=np.stack(virials) if len(virials) == len(order) else None,
+        virial_eV=np.stack(virials),
         group=np.full(len(order), group, dtype=np.int64),
         frame_number=np.array(order, dtype=np.int64),
         method=calculator_note(calculator),

@@ -4,6 +4,7 @@ Three questions, of which two need no knowledge of the material.  Are atoms as f
 change by the work of the forces between frames that are near each other?  Do the atoms vibrate as at some temperature?
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,22 @@ CLOSE_RMS_A = 0.15
 CLOSE_RATIO = (0.65, 1.5)
 """Sets tried: 0.88 to 1.04.  The smallest mistake of units is 1/0.53 = 1.89."""
 
+STRAINED_RMS_A = 0.5
+MOST_STRAINED_PAIRS = 1000
+SIGN_SIGMAS = 8.0
+"""Pairs share frames, so their plain standard error is too small: the sign is believed at eight of them."""
+
 FAR_RATIO = (0.25, 4.0)
 CLOSE_PAIRS = 30
 NEAREST_PAIRS = 60
 PAIR_WORK = 6_000_000
 """Frames of a group compared each with each are so many that frames² × atoms stays below this."""
+
+UNRELATED = 0.3
+RELATED_EV = 0.02
+"""Where energy and work both change by more than this (rms) their correlation is beyond the noise of electronic steps."""
+
+GPA_PER_EV_A3 = 160.21766208
 
 _FACTORS = {
     "energies in Ry": 1 / 13.605693,
@@ -47,7 +59,7 @@ _FACTORS = {
 }
 
 
-def check_units(frames: LabelledFrames) -> dict[str, Any]:
+def check_units(frames: LabelledFrames, names: Mapping[int, str] | None = None) -> dict[str, Any]:
     r"""Check that positions are in Å, energies in eV for the whole cell and forces in eV/Å.
 
     Between two frames of a run near each other :math:`\Delta E = -\frac12 (F_1 + F_2)\cdot\Delta x - \frac12 (W_1 +
@@ -58,12 +70,14 @@ def check_units(frames: LabelledFrames) -> dict[str, Any]:
     Parameters
     ----------
     frames : the set; each group is checked by itself.
+    names : group → what messages call it.
 
     Returns
     -------
     ``shortest_A``, ``force_std_eV_A``, and for each group in ``groups`` its ``pairs``, their largest ``rms_A``, the
     ``slope`` of ΔE against the work of the forces (close pairs) or the ``ratio`` of their spreads, ``correlation``,
-    ``vibration_K``; what could not be checked is in ``unchecked``, in words.
+    ``vibration_K``; ``virial`` says how the sign of the virials was settled and the bulk modulus that their pressure
+    shows; what could not be checked is in ``unchecked``, in words.
 
     Raises
     ------
@@ -81,10 +95,17 @@ def check_units(frames: LabelledFrames) -> dict[str, Any]:
     groups: dict[int, dict[str, Any]] = {}
     for group in np.unique(frames.group):
         index = np.flatnonzero(frames.group == group)
-        found = _check_work(frames, index, int(group), unchecked)
-        found["vibration_K"] = _check_vibration(frames, index, int(group), unchecked)
+        called = f"'{names[int(group)]}'" if names and int(group) in names else f"group {int(group)}"
+        found = _check_work(frames, index, called, unchecked)
+        found["vibration_K"] = _check_vibration(frames, index, called, unchecked)
         groups[int(group)] = found
-    return {"shortest_A": shortest, "force_std_eV_A": force_std, "groups": groups, "unchecked": unchecked}
+    return {
+        "shortest_A": shortest,
+        "force_std_eV_A": force_std,
+        "groups": groups,
+        "virial": _check_pressures(frames, groups, unchecked),
+        "unchecked": unchecked,
+    }
 
 
 def _check_distances(frames: LabelledFrames) -> dict[str, float]:
@@ -125,26 +146,32 @@ def _candidate_pairs(count: int, atoms: int) -> tuple[IntArray, IntArray]:
     return pairs[0], pairs[1]
 
 
-def _check_work(frames: LabelledFrames, index: IntArray, group: int, unchecked: list[str]) -> dict[str, Any]:
+def _check_work(frames: LabelledFrames, index: IntArray, group: str, unchecked: list[str]) -> dict[str, Any]:
     first, second = _candidate_pairs(len(index), len(frames.symbols))
     if len(first) < 10:
-        unchecked.append(f"group {group}: energies against forces ({len(index)} frames are too few)")
+        unchecked.append(f"{group}: energies against forces ({len(index)} frames are too few)")
         return {"pairs": len(first)}
     fractions = _fractions(frames, index)
     rms = np.concatenate([_step(frames, index, fractions, a, b)[1] for a, b in _chunks(first, second)])
     order = np.argsort(rms, kind="stable")
     near = order[: max(NEAREST_PAIRS, min(1000, int((rms < CLOSE_RMS_A).sum())))]
     strained = not np.allclose(frames.cell_A[index], frames.cell_A[index[0]], atol=1e-6)
-    is_close = int((rms[near] < CLOSE_RMS_A).sum()) >= CLOSE_PAIRS and (frames.virial_eV is not None or not strained)
+    has_virial = bool(frames.has_virial[index].all())
+    enough = min(CLOSE_PAIRS, max(8, len(index) - 1))  # a short run of MD has few pairs
+    is_close = int((rms[near] < CLOSE_RMS_A).sum()) >= enough and (has_virial or not strained)
     if is_close:
         near = near[rms[near] < CLOSE_RMS_A]
     a, b = first[near], second[near]
     parts = _work(frames, index, fractions, a, b)
     change = frames.energy_eV[index[b]] - frames.energy_eV[index[a]]
     found: dict[str, Any] = {"pairs": len(near), "rms_A": float(rms[near].max())}
+    if has_virial and strained:
+        nearest = order[:MOST_STRAINED_PAIRS]
+        nearest = nearest[rms[nearest] < STRAINED_RMS_A]
+        found["virial_checked"] = _check_sign(frames, index, fractions, first[nearest], second[nearest], group)
     work = parts.sum(axis=1)
     if not (work**2).sum() > 0.0 or not (change**2).sum() > 0.0:
-        unchecked.append(f"group {group}: energies against forces (nothing changes between the frames)")
+        unchecked.append(f"{group}: energies against forces (nothing changes between the frames)")
         return found
     slopes = np.zeros(parts.shape[1])
     if is_close:  # forces and virials each have a slope, so that one of them alone cannot hide the other
@@ -158,14 +185,22 @@ def _check_work(frames: LabelledFrames, index: IntArray, group: int, unchecked: 
     found["correlation"] = correlation
     if not is_close:
         found["ratio"] = ratio
+    scatter = [float(np.sqrt((values**2).mean())) for values in (change, parts.sum(axis=1))]
+    if is_close and abs(correlation) < UNRELATED and min(scatter) > RELATED_EV:
+        raise InputError(
+            f"{group} of the frames: between frames {found['rms_A']:.2f} Å from each other the change of the energy "
+            f"has nothing to do with the work of the forces (correlation {correlation:.2f}); are energies, forces and "
+            "positions in the same order of frames and of atoms?"
+        )
     if abs(correlation) < (0.8 if is_close else 0.5):
         unchecked.append(
-            f"group {group}: energies against forces (the nearest frames are {rms[near].max():.2f} Å apart and the "
+            f"{group}: energies against forces (the nearest frames are {rms[near].max():.2f} Å apart and the "
             f"two correlate by {correlation:.2f} only)"
         )
     elif not is_close:
         _judge(ratio, FAR_RATIO, "forces", group, len(frames.symbols))
     else:
+        found["virial_checked"] = found.get("virial_checked", False) or bool(shares[1] > 0.2)
         # Stresses of plane-wave codes are off by what the basis lacks: of virials the sign and the order must be right.
         for slope, share, name, limits in zip(
             slopes, shares, ("forces", "virials"), (CLOSE_RATIO, FAR_RATIO), strict=True
@@ -175,12 +210,73 @@ def _check_work(frames: LabelledFrames, index: IntArray, group: int, unchecked: 
     return found
 
 
-def _judge(ratio: float, limits: tuple[float, float], name: str, group: int, atoms: int) -> None:
+def _check_sign(
+    frames: LabelledFrames, index: IntArray, fractions: Array, first: IntArray, second: IntArray, group: str
+) -> bool:
+    """Return whether the virials are seen to have the right sign, from ΔE regressed on the work of both.
+
+    Raises
+    ------
+    InputError
+        If they are seen to have the wrong one.
+    """
+    if len(first) < NEAREST_PAIRS:
+        return False
+    parts = _work(frames, index, fractions, first, second)
+    change = frames.energy_eV[index[second]] - frames.energy_eV[index[first]]
+    if not (parts**2).sum(axis=0).all():
+        return False
+    slopes = np.linalg.lstsq(parts, change)[0]
+    scatter = float(((change - parts @ slopes) ** 2).mean())
+    stderr = float(np.sqrt(np.linalg.inv(parts.T @ parts)[1, 1] * scatter))
+    if slopes[1] < -SIGN_SIGMAS * stderr:
+        raise InputError(
+            f"{group} of the frames: under strain the energy changes against the work of the virials (slope "
+            f"{slopes[1]:.2f} ± {stderr:.2f}, wanted 1): they have the wrong sign; virial = −volume × stress in eV is "
+            "wanted, stress positive under tension"
+        )
+    return bool(slopes[1] > SIGN_SIGMAS * stderr)
+
+
+def _check_pressures(frames: LabelledFrames, groups: Mapping[int, Any], unchecked: list[str]) -> dict[str, Any]:
+    r"""Check the sign of the virials by the pressure, tr W / 3V, which falls as the volume grows.
+
+    The slope against ln V is minus the bulk modulus, which no stable crystal has below zero.
+    """
+    known = frames.has_virial
+    if not known.any():
+        return {"sign": "no virials"}
+    if any(found.get("virial_checked") for found in groups.values()):
+        sign = "finite strain"
+    else:
+        sign = ""
+    assert frames.virial_eV is not None
+    volume = np.abs(np.linalg.det(frames.cell_A[known]))
+    pressure = np.trace(frames.virial_eV[known], axis1=1, axis2=2) / (3.0 * volume) * GPA_PER_EV_A3
+    found = {"pressure_GPa": [float(v) for v in np.percentile(pressure, [0, 50, 100])]}
+    strain = np.log(volume / volume.mean())
+    if known.sum() >= 10 and strain.std() > 0.004 and pressure.std() > 0.0:
+        correlation = float(np.corrcoef(strain, pressure)[0, 1])
+        modulus = -float(correlation * pressure.std() / strain.std())
+        found |= {"bulk_modulus_GPa": modulus, "pressure_volume_correlation": correlation}
+        if correlation > 0.5 and modulus < -1.0:
+            raise InputError(
+                f"the pressure that the virials show rises with the volume (bulk modulus {modulus:.3g} GPa): they have "
+                "the wrong sign; virial = −volume × stress in eV is wanted, stress positive under tension"
+            )
+        if correlation < -0.5 and not sign:
+            sign = "pressure against volume"
+    if not sign:
+        unchecked.append("sign of the virials (the volume does not vary enough, or not together with the pressure)")
+    return {"sign": sign or "not settled", **found}
+
+
+def _judge(ratio: float, limits: tuple[float, float], name: str, group: str, atoms: int) -> None:
     if limits[0] <= ratio <= limits[1]:
         return
     guess = _guess(ratio, atoms) if name == "forces" else "virial = −volume × stress in eV is wanted"
     raise InputError(
-        f"group {group} of the frames: the energy changes by {ratio:.3g} times the work of the {name} between frames "
+        f"{group} of the frames: the energy changes by {ratio:.3g} times the work of the {name} between frames "
         f"near each other, wanted 1; {guess}; give eV for the whole cell, eV/Å and Å"
     )
 
@@ -205,7 +301,7 @@ def _work(frames: LabelledFrames, index: IntArray, fractions: Array, first: IntA
     a, b = index[first], index[second]
     force = -0.5 * ((frames.force_eV_A[a] + frames.force_eV_A[b]) * step).sum(axis=(1, 2))
     virial = np.zeros_like(force)
-    if frames.virial_eV is not None:
+    if frames.virial_eV is not None and frames.has_virial[index].all():
         mean = 0.5 * (frames.cell_A[a] + frames.cell_A[b])
         strain = np.linalg.solve(mean, frames.cell_A[b] - frames.cell_A[a])
         virial = -0.5 * ((frames.virial_eV[a] + frames.virial_eV[b]) * strain).sum(axis=(1, 2))
@@ -221,10 +317,18 @@ def _guess(ratio: float, atoms: int) -> str:
     return f"it looks like {' or '.join(near[:2])}" if near else "energies and forces have different units"
 
 
-def _check_vibration(frames: LabelledFrames, index: IntArray, group: int, unchecked: list[str]) -> float | None:
+def vibration_temperature(frames: LabelledFrames) -> float | None:
+    """Return the temperature of the vibrations of one run, see `check_units`; None where it cannot be told."""
+    try:
+        return _check_vibration(frames, np.arange(len(frames)), "the run", [])
+    except InputError:
+        return None
+
+
+def _check_vibration(frames: LabelledFrames, index: IntArray, group: str, unchecked: list[str]) -> float | None:
     r"""Return the temperature :math:`-\langle F\cdot u\rangle / 3k` of the atoms that stay about their places."""
     if len(index) < 10:
-        unchecked.append(f"group {group}: size of the vibrations ({len(index)} frames are too few)")
+        unchecked.append(f"{group}: size of the vibrations ({len(index)} frames are too few)")
         return None
     fractions = _fractions(frames, index)
     moved = fractions - fractions[0]
@@ -234,12 +338,12 @@ def _check_vibration(frames: LabelledFrames, index: IntArray, group: int, unchec
     u = moved @ frames.cell_A[index]
     bound: npt.NDArray[np.bool_] = np.sqrt((u**2).sum(axis=-1).mean(axis=0)) < 0.5
     if bound.sum() < 3:
-        unchecked.append(f"group {group}: size of the vibrations (all atoms leave their places)")
+        unchecked.append(f"{group}: size of the vibrations (all atoms leave their places)")
         return None
     kelvin = float(-(u * frames.force_eV_A[index])[:, bound].sum(axis=-1).mean() / (3.0 * KB_EV_K))
     if kelvin > MOST_K:
         raise InputError(
-            f"group {group} of the frames: the atoms vibrate as at {kelvin:.0f} K, wanted less than {MOST_K:g} K; "
+            f"{group} of the frames: the atoms vibrate as at {kelvin:.0f} K, wanted less than {MOST_K:g} K; "
             "the forces look too large by a unit (kcal/mol/Å, meV/Å?): give eV and eV/Å"
         )
     return kelvin

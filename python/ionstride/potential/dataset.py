@@ -64,7 +64,10 @@ def _choose(n: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np
 
 
 def write_dataset(frames: LabelledFrames, type_map: tuple[str, ...], folder: Path) -> Path:
-    """Write frames as one DeePMD npy system, whole or not at all.
+    """Write frames as a DeePMD npy system, whole or not at all.
+
+    Where some frames have a virial and others none, the folder holds two systems, ``with_virial`` and
+    ``without_virial``: a system has virials for all its frames or for none, and DeePMD fits those that are there.
 
     Parameters
     ----------
@@ -81,8 +84,21 @@ def write_dataset(frames: LabelledFrames, type_map: tuple[str, ...], folder: Pat
     if missing:
         raise InputError(f"element(s) {', '.join(missing)} are not in the type map {', '.join(type_map)}")
     new = scratch(folder.parent)
-    data = new / "set.000"
-    data.mkdir()
+    known = frames.has_virial
+    if known.any() and not known.all():
+        _write_system(frames.take(known), type_map, new / "with_virial")
+        _write_system(frames.take(~known), type_map, new / "without_virial")
+    else:
+        _write_system(frames, type_map, new)
+    if folder.exists():
+        shutil.rmtree(folder)
+    new.rename(folder)
+    return folder
+
+
+def _write_system(frames: LabelledFrames, type_map: tuple[str, ...], folder: Path) -> None:
+    data = folder / "set.000"
+    data.mkdir(parents=True)
     count = len(frames)
     np.save(data / "coord.npy", frames.positions_A.reshape(count, -1))
     np.save(data / "force.npy", frames.force_eV_A.reshape(count, -1))
@@ -90,12 +106,8 @@ def write_dataset(frames: LabelledFrames, type_map: tuple[str, ...], folder: Pat
     np.save(data / "box.npy", frames.cell_A.reshape(count, 9))
     if frames.virial_eV is not None:
         np.save(data / "virial.npy", frames.virial_eV.reshape(count, 9))
-    (new / "type.raw").write_text("\n".join(str(type_map.index(s)) for s in frames.symbols) + "\n")
-    (new / "type_map.raw").write_text("\n".join(type_map) + "\n")
-    if folder.exists():
-        shutil.rmtree(folder)
-    new.rename(folder)
-    return folder
+    (folder / "type.raw").write_text("\n".join(str(type_map.index(s)) for s in frames.symbols) + "\n")
+    (folder / "type_map.raw").write_text("\n".join(type_map) + "\n")
 
 
 def neighbours_needed(frames: LabelledFrames, type_map: tuple[str, ...], rcut_A: float, margin: float) -> list[int]:

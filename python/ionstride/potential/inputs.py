@@ -25,7 +25,7 @@ def training_input(
     settings : the study's ``[potential]``.
     type_map : element names in the model's order.
     sel : neighbours of each type to make room for.
-    train, valid : data folders.
+    train, valid : data folders; a string as DeePMD's ``systems`` stands for all systems in it.
     has_virial : whether virials are fitted.
     seed : of weights and batches.
     steps : training steps; checkpoints fall on divisors of it, or nothing would be left to freeze.
@@ -56,8 +56,8 @@ def training_input(
             "limit_pref_v": 1.0 if has_virial else 0.0,
         },
         "training": {
-            "training_data": {"systems": [str(train)], "batch_size": settings.batch_size},
-            "validation_data": {"systems": [str(valid)], "batch_size": 4, "numb_btch": 2},
+            "training_data": {"systems": str(train), "batch_size": settings.batch_size},
+            "validation_data": {"systems": str(valid), "batch_size": 4, "numb_btch": 2},
             "numb_steps": steps,
             "seed": seed,
             "disp_file": "lcurve.out",

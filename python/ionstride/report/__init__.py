@@ -5,6 +5,7 @@ from .analysis_page import write_analysis_page
 from .arrhenius_figures import arrhenius_figure
 from .arrhenius_page import write_arrhenius_page
 from .canvas import save, to_svg
+from .dataset_page import write_dataset_json, write_dataset_page
 from .figures import learning_curve_figure, msd_figure, parity_figure
 from .mechanism_figures import (
     density_figure,
@@ -37,6 +38,8 @@ __all__ = [
     "vibration_figure",
     "write_analysis_page",
     "write_arrhenius_page",
+    "write_dataset_json",
+    "write_dataset_page",
     "write_report",
     "write_results",
 ]
