@@ -131,8 +131,7 @@ class LabelledFrames:
         """(F) whether a frame has a virial."""
         if self.virial_eV is None:
             return np.zeros(len(self), dtype=np.bool_)
-        known: npt.NDArray[np.bool_] = np.isfinite(self.virial_eV).all(axis=(1, 2))
-        return known
+        return np.asarray(np.isfinite(self.virial_eV).all(axis=(1, 2)), dtype=np.bool_)
 
     def take(self, index: Any) -> "LabelledFrames":
         """Return the frames that `index` (integers or a mask, length F) selects."""

@@ -8,7 +8,7 @@ SYMBOLS = ["Li"] * 16 + ["S"] * 16
 STEP_FS = 2.0
 
 
-def run(frames=12, seed=0, strain=1.0, kelvin=500.0, every=1):
+def run(frames=12, seed=0, strain=1.0, kelvin=500.0, every=1, kinetic=None):
     """Frames of an NVE run of Lennard-Jones atoms named Li and S: positions, cells, energies, forces, virials."""
     from ase import units
     from ase.build import bulk
@@ -23,6 +23,8 @@ def run(frames=12, seed=0, strain=1.0, kelvin=500.0, every=1):
     with VelocityVerlet(atoms, STEP_FS * units.fs) as moving:
         moving.run(5)  # off the lattice, which all runs start from
         for _ in range(frames):
+            if kinetic is not None:
+                kinetic.append(atoms.get_temperature() * 32 / 31)  # the whole is at rest
             virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
             rows.append(
                 (
@@ -315,7 +317,7 @@ def pw(file, data, *, unconverged=()):
         stress = w / abs(np.linalg.det(c))
         out += [
             "",
-            f"          total   stress  (Ry/bohr**3)                   (kbar)     P= {np.trace(stress) / 3 * KBAR:10.2f}",
+            f"          total   stress  (Ry/bohr**3)              (kbar)     P= {np.trace(stress) / 3 * KBAR:10.2f}",
         ]
         out += [
             f"  {a}  {b}"

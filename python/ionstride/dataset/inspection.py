@@ -1,5 +1,6 @@
 """A set looked at: numbers for programs (``dataset.json``) and a page for people (``dataset.html``)."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,9 @@ def summary(found: dict[str, Any]) -> list[str]:
     for c in found["compositions"]:
         e, v = c["energy_eV_atom"], c["volume_A3_atom"]
         lines.append(
-            f"{c['formula']}: {c['n_frames']} frames, {c['n_virials']} with virials; energy {e['mean']:.4f} ± {e['std']:.4f} "
-            f"eV/atom, force {c['force_std_component_eV_A']:.3f} eV/Å (component), volume {v['min']:.2f} to {v['max']:.2f} "
-            "Å³/atom"
+            f"{c['formula']}: {c['n_frames']} frames, {c['n_virials']} with virials; energy {e['mean']:.4f} ± "
+            f"{e['std']:.4f} eV/atom, force {c['force_std_component_eV_A']:.3f} eV/Å (component), volume "
+            f"{v['min']:.2f} to {v['max']:.2f} Å³/atom"
         )
         for run in c["runs"][:8]:
             nominal = f", nominal {run['nominal_K']:g} K" if run["nominal_K"] else ""
@@ -166,15 +167,14 @@ def summary(found: dict[str, Any]) -> list[str]:
             if "why" in D:
                 lines.append(f"    no D: {D['why']}")
             else:
-                lines.append(
-                    f"    D({found['mobile']}) {words(D['D_self_cm2_s'], 'cm²/s', D['verdict'] != 'diffusive')} ({D['verdict']})"
-                )
+                said = words(D["D_self_cm2_s"], "cm²/s", D["verdict"] != "diffusive")
+                lines.append(f"    D({found['mobile']}) {said} ({D['verdict']})")
         if len(c["runs"]) > 8:
             lines.append(f"  … and {len(c['runs']) - 8} more runs")
         if c["coverage"]:
             lines.append(
-                f"  {c['coverage']['needed']} of {c['coverage']['looked_at']} frames looked at cover them all to half their "
-                "spread"
+                f"  {c['coverage']['needed']} of {c['coverage']['looked_at']} frames looked at cover them all to half "
+                "their spread"
             )
         if c["n_outliers"]:
             worst = c["outliers"][0]
@@ -190,9 +190,7 @@ def write_inspection(found: dict[str, Any], out: Path) -> list[str]:
     out.mkdir(parents=True, exist_ok=True)
     (out / "dataset.html").unlink(missing_ok=True)
     written = []
-    try:
+    with contextlib.suppress(MissingToolError):
         written.append(report.write_dataset_page(found, out).name)
-    except MissingToolError:
-        pass
     written.append(report.write_dataset_json(found, out).name)
     return written

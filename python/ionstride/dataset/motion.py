@@ -90,8 +90,8 @@ def force_memory(frames: LabelledFrames, most: int = 400) -> dict[str, Any] | No
     Returns
     -------
     ``lag`` and ``correlation`` (binned), ``memory``: the frame-number difference after which the correlation stays
-    below 1/e in magnitude (None if it never does), ``independent``: whether it is below from the start, and ``effective_frames`` =
-    span / (2 · memory), at most the number of frames; None with fewer than ten frames.
+    below 1/e in magnitude (None if it never does), ``independent``: whether it is below from the start, and
+    ``effective_frames`` = span / (2 · memory), at most the number of frames; None with fewer than ten frames.
     """
     if len(frames) < 10:
         return None

@@ -131,7 +131,8 @@ def _runs(
     unknown = [found.sources[g].path for g, value in kelvin.items() if value is None]
     if unknown:
         raise InputError(
-            f"the temperature of {unknown[0]} is not known, so the set cannot be split by it; import it with --temperature"
+            f"the temperature of {unknown[0]} is not known, so the set cannot be split by it; import it with "
+            "--temperature"
         )
     known = sorted({float(value) for value in kelvin.values() if value is not None})
     wanted = held_out_K or (known[-1],)
@@ -145,7 +146,7 @@ def _runs(
     return chosen, f"runs at {', '.join(f'{t:g}' for t in wanted)} K"
 
 
-def _by_blocks(
+def _by_blocks(  # noqa: PLR0917
     frames: LabelledFrames,
     names: dict[int, str],
     fraction: float,
@@ -245,8 +246,8 @@ def _summary(about: dict[str, Any], out: Path) -> list[str]:
     leak = about["leak"]
     if leak["nearest_rms_A"]:
         lines.append(
-            f"leak check: nearest training frame {leak['nearest_rms_A']['min']:.3f} Å (rms) from a held-out one, median "
-            f"{leak['nearest_rms_A']['median']:.3f} Å"
+            f"leak check: nearest training frame {leak['nearest_rms_A']['min']:.3f} Å (rms) from a held-out one, "
+            f"median {leak['nearest_rms_A']['median']:.3f} Å"
             + (
                 f"; in one run {leak['nearest_frame_number']} frame numbers apart"
                 if leak["nearest_frame_number"]
@@ -255,8 +256,8 @@ def _summary(about: dict[str, Any], out: Path) -> list[str]:
         )
     if leak["copies"]:
         lines.append(
-            f"LEAK: {leak['copies']} of {leak['compared']} held-out frames have a training frame within {COPY_RMS_A:g} Å: "
-            "errors on them say nothing; take a larger --gap, or --by run"
+            f"LEAK: {leak['copies']} of {leak['compared']} held-out frames have a training frame within "
+            f"{COPY_RMS_A:g} Å: errors on them say nothing; take a larger --gap, or --by run"
         )
     elif leak["compared"]:
         lines.append("no held-out frame is nearly a copy of a training frame")

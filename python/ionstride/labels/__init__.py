@@ -2,7 +2,7 @@
 
 from .calculators import calculator_note
 from .compare import compare
-from .files import formula, read_frames
+from .files import formula, read_compositions, read_frames
 from .gather import Gathered, Source, gather
 from .kinds import SET_FILE
 from .pool import label
@@ -23,6 +23,7 @@ __all__ = [
     "load_set",
     "rattled_cells",
     "read_about",
+    "read_compositions",
     "read_frames",
     "vibration_temperature",
     "write_set",

@@ -111,8 +111,12 @@ def read_mixed(folder: Path) -> list[Part]:
 
 def read_hdf5(file: Path) -> list[Part]:
     """Read a DeePMD HDF5 file: one system, several, or mixed types."""
-    import h5py
-
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingToolError(
+            'reading HDF5 needs h5py, which is not installed: pip install "ionstride[md]"'
+        ) from error
     try:
         with h5py.File(file, "r") as tree:
             places: list[str] = []
@@ -152,7 +156,7 @@ def _several(path: Path, fmt: str) -> list[Part]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = dpdata.MultiSystems()
+            found: Any = dpdata.MultiSystems()  # type: ignore[no-untyped-call]
             found.load_systems_from_file(str(path), fmt=fmt)
             systems = list(found)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Labelled frames of one composition, from files of any known kind or from a set."""
+"""Labelled frames of one method, from files of any known kind or from a set."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,8 +19,29 @@ from .sources import read_source
 def read_frames(files: Sequence[Path], *, frame_number: Path | None = None, method: str = "") -> LabelledFrames:
     """Read labelled frames of one composition and one method.
 
-    Each source is one group; so is each run of a set.  Where the order of the atoms differs between frames, all are
-    put in the same order, element by element.  Frames without a virial stay without.
+    Parameters
+    ----------
+    files, frame_number, method : as for `read_compositions`.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, compositions or methods differ, or numbers are missing or not finite.
+    FormatError
+        If a file does not hold what its format promises.
+    """
+    parts, groups = _read(files)
+    one_order(parts)
+    return _together(parts, np.array(groups), frame_number, method)
+
+
+def read_compositions(
+    files: Sequence[Path], *, frame_number: Path | None = None, method: str = ""
+) -> list[LabelledFrames]:
+    """Read labelled frames of one method, those of each composition by themselves, the one with most frames first.
+
+    Each source is one group; so is each run of a set.  Where the order of the atoms differs between frames of one
+    composition, all are put in the same order, element by element.  Frames without a virial stay without.
 
     Parameters
     ----------
@@ -33,10 +54,22 @@ def read_frames(files: Sequence[Path], *, frame_number: Path | None = None, meth
     Raises
     ------
     InputError
-        If a file is missing, compositions or methods differ, or numbers are missing or not finite.
+        If a file is missing, methods differ, or numbers are missing or not finite.
     FormatError
         If a file does not hold what its format promises.
     """
+    parts, groups = _read(files)
+    names = [formula(part.symbols) for part in parts]
+    found = []
+    for name in dict.fromkeys(names):
+        here = [k for k, other in enumerate(names) if other == name]
+        index = np.array([groups[k] for k in here])
+        found.append(_together([parts[k] for k in here], index, frame_number, method))
+    return sorted(found, key=lambda frames: -len(frames))
+
+
+def _read(files: Sequence[Path]) -> tuple[list[Part], list[int]]:
+    """Return the parts of all sources, checked one by one and of one method, and the group of each."""
     if not files:
         raise InputError("no files of labelled frames were given")
     parts: list[Part] = []
@@ -54,9 +87,13 @@ def read_frames(files: Sequence[Path], *, frame_number: Path | None = None, meth
     named = list(dict.fromkeys(part.method for part in parts if part.method))
     if len(named) > 1:
         raise InputError(f"the frames were made by different methods ({', '.join(named)}); train on one of them alone")
+    return parts, groups
+
+
+def _together(parts: list[Part], groups: IntArray, frame_number: Path | None, method: str) -> LabelledFrames:
+    """Return the frames of one composition in one order of atoms, by group and number."""
     symbols, parts = one_order(parts)
-    lengths = [len(part) for part in parts]
-    group_of = np.repeat(groups, lengths)
+    group_of = np.repeat(groups, [len(part) for part in parts])
     number = _numbers(frame_number, parts, group_of)
     order = np.lexsort((number, group_of))
     virials = [np.full((len(p), 3, 3), np.nan) if p.virial_eV is None else p.virial_eV for p in parts]
@@ -69,7 +106,7 @@ def read_frames(files: Sequence[Path], *, frame_number: Path | None = None, meth
         virial_eV=np.concatenate(virials)[order],
         group=group_of[order],
         frame_number=number[order],
-        method=method or (named[0] if named else ""),
+        method=method or next((part.method for part in parts if part.method), ""),
     )
 
 
@@ -152,7 +189,7 @@ def _numbers(file: Path | None, parts: list[Part], group: npt.NDArray[np.int64])
             )
         return read_numbers(file, len(group))
     if all(part.frame_number is not None for part in parts):
-        said: IntArray = np.concatenate([part.frame_number for part in parts])  # type: ignore[arg-type]
+        said: IntArray = np.concatenate([part.frame_number for part in parts])
         if len(np.unique(np.stack([group, said]), axis=1)[0]) == len(group):
             return said
     starts = np.searchsorted(group, group)

@@ -34,9 +34,8 @@ def kind_of(path: Path) -> str:
 
 
 def _by_content(path: Path, name: str) -> str:
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
     try:
-        with opened as stream:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
             head = stream.read(_HEAD)
     except (OSError, EOFError) as error:
         raise FormatError(path, "cannot be unpacked") from error

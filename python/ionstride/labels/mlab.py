@@ -13,6 +13,10 @@ EV_A3_PER_KBAR = 1.0 / 1602.1766208
 _RULE = re.compile(r"^\s*[-=*]{10,}\s*$")
 
 
+_Frame = tuple[tuple[str, ...], Array, Array, Array, Array, Array]
+"""Symbols, positions, cell, energy, forces and virial."""
+
+
 def read_ml_ab(file: Path) -> list[Part]:
     """Read every configuration; several compositions may stand in one file.
 
@@ -23,7 +27,7 @@ def read_ml_ab(file: Path) -> list[Part]:
     FormatError
         If a configuration is not whole.
     """
-    frames = []
+    frames: list[_Frame] = []
     section: dict[str, list[str]] = {}
     with file.open(errors="replace") as stream:
         title = ""
@@ -52,19 +56,24 @@ def read_ml_ab(file: Path) -> list[Part]:
     parts: list[Part] = []
     for symbols in dict.fromkeys(frame[0] for frame in frames):
         chosen = [k for k, frame in enumerate(frames) if frame[0] == symbols]
-        columns = [np.array([frames[k][1 + c] for k in chosen]) for c in range(5)]
+        positions, cell, energy, force, virial = (np.array([frames[k][c] for k in chosen]) for c in range(1, 6))
         parts.append(
             Part(
-                file, symbols, *columns, frame_number=np.array(chosen, dtype=np.int64),
+                file,
+                symbols,
+                positions,
+                cell,
+                energy,
+                force,
+                virial,
+                frame_number=np.array(chosen, dtype=np.int64),
                 dropped={"cut last frame": cut} if cut and not parts else {},
             )
-        )  # fmt: skip
+        )
     return parts
 
 
-def _frame(
-    file: Path, section: dict[str, list[str]], number: int
-) -> tuple[tuple[str, ...], Array, Array, Array, Array, Array]:
+def _frame(file: Path, section: dict[str, list[str]], number: int) -> _Frame:
     """Return symbols, positions, cell, energy, forces and virial of one configuration."""
     try:
         counts = [line.split() for line in section["Atom types and atom numbers"] if line.split()]

@@ -40,7 +40,7 @@ PAIR_WORK = 6_000_000
 
 UNRELATED = 0.3
 RELATED_EV = 0.02
-"""Where energy and work both change by more than this (rms) their correlation is beyond the noise of electronic steps."""
+"""Where energy and work both change by more than this (rms), noise of electronic steps is no excuse."""
 
 GPA_PER_EV_A3 = 160.21766208
 
@@ -210,7 +210,7 @@ def _check_work(frames: LabelledFrames, index: IntArray, group: str, unchecked: 
     return found
 
 
-def _check_sign(
+def _check_sign(  # noqa: PLR0917
     frames: LabelledFrames, index: IntArray, fractions: Array, first: IntArray, second: IntArray, group: str
 ) -> bool:
     """Return whether the virials are seen to have the right sign, from ΔE regressed on the work of both.
@@ -246,14 +246,11 @@ def _check_pressures(frames: LabelledFrames, groups: Mapping[int, Any], unchecke
     known = frames.has_virial
     if not known.any():
         return {"sign": "no virials"}
-    if any(found.get("virial_checked") for found in groups.values()):
-        sign = "finite strain"
-    else:
-        sign = ""
+    sign = "finite strain" if any(found.get("virial_checked") for found in groups.values()) else ""
     assert frames.virial_eV is not None
     volume = np.abs(np.linalg.det(frames.cell_A[known]))
     pressure = np.trace(frames.virial_eV[known], axis1=1, axis2=2) / (3.0 * volume) * GPA_PER_EV_A3
-    found = {"pressure_GPa": [float(v) for v in np.percentile(pressure, [0, 50, 100])]}
+    found: dict[str, Any] = {"pressure_GPa": [float(v) for v in np.percentile(pressure, [0, 50, 100])]}
     strain = np.log(volume / volume.mean())
     if known.sum() >= 10 and strain.std() > 0.004 and pressure.std() > 0.0:
         correlation = float(np.corrcoef(strain, pressure)[0, 1])

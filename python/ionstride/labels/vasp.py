@@ -150,7 +150,7 @@ def _look_at_outcar(file: Path) -> _Seen:
     electronic, reached, failed = 0, False, False
     with file.open(errors="replace") as stream:
         for line in stream:
-            seen.whole = seen.whole and "Iteration" not in line or _ENERGY in line
+            seen.whole = (seen.whole and "Iteration" not in line) or _ENERGY in line
             if "Iteration" in line and (found := _STEP.search(line)):
                 electronic = int(found[1])
                 if electronic == 1:

@@ -4,7 +4,7 @@ import importlib.util
 import shutil
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -89,6 +89,7 @@ def train_potential(
     steps: int | None = None,
     start_from: Path | None = None,
     sel: list[int] | None = None,
+    others: Sequence[LabelledFrames] = (),
     progress: Progress | None = None,
 ) -> Trained:
     """Train, freeze and compress a Deep Potential in `folder`.
@@ -108,6 +109,7 @@ def train_potential(
     steps : training steps, if not the settings'.
     start_from : checkpoint prefix of an earlier training of the same net (`Trained.checkpoint`).
     sel : room for neighbours, if fixed by the caller; else counted in the frames.
+    others : frames of further compositions by the same method, trained on as well; of each a part is held out too.
     progress : called with (step, steps, line of news).
 
     Raises
@@ -124,19 +126,27 @@ def train_potential(
     env = environment(training_threads(threads, len(frames.symbols), settings.batch_size))
     total = settings.steps if steps is None else steps
     held_out, split = split_frames(frames, settings.valid_fraction, seed)
-    sel = sel or neighbours_needed(frames, type_map, settings.rcut_A, SEL_MARGIN)
-    key = key_of([as_dict(settings), total, seed, sel, type_map, frames_key(frames), str(start_from or "")])
+    every = [frames, *others]
+    counted = [neighbours_needed(some, type_map, settings.rcut_A, SEL_MARGIN) for some in ([] if sel else every)]
+    sel = sel or [max(column) for column in zip(*counted, strict=True)]
+    content = [frames_key(some) for some in every] if others else frames_key(frames)
+    key = key_of([as_dict(settings), total, seed, sel, type_map, content, str(start_from or "")])
     started = read_json(folder / "training.json")
     if started != {"key": key} or deterministic:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     train = write_dataset(frames.take(~held_out), type_map, folder / "data" / "train")
     valid = write_dataset(frames.take(held_out), type_map, folder / "data" / "valid")
+    for number, other in enumerate(others, start=1):  # DeePMD finds the systems below a folder
+        mask = split_frames(other, settings.valid_fraction, seed)[0] if len(other) > 3 else np.zeros(len(other), bool)
+        write_dataset(other.take(~mask), type_map, train / f"composition_{number}")
+        if mask.any():
+            write_dataset(other.take(mask), type_map, valid / f"composition_{number}")
     write_json(
         folder / "input.json",
         training_input(
             settings, type_map=type_map, sel=sel, train=Path("data/train"), valid=Path("data/valid"),
-            has_virial=frames.virial_eV is not None, seed=seed, steps=total,
+            has_virial=any(some.virial_eV is not None for some in every), seed=seed, steps=total,
             start_lr=settings.start_lr / 2 if start_from else None,
         ),
     )  # fmt: skip

@@ -79,7 +79,7 @@ def map_figure(one: Table, names: Mapping[str, str]) -> "Figure":
         right.axhline(0.5, color=INK, linewidth=1.0, linestyle=(0, (5, 3)))
         right.axvline(coverage["needed"], color=FAINT, linewidth=1.0)
         right.set_xlabel("frames taken, each the farthest from those before")
-        right.set_ylabel("distance of the farthest frame left (relative)")
+        right.set_ylabel("farthest frame left (relative)")
         right.set_ylim(0.0, 1.05)
         right.set_xlim(left=0.0)
     return figure

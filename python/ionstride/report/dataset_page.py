@@ -175,9 +175,9 @@ def _pictures(c: Table, names: Mapping[str, str]) -> list[str]:
         (
             bool(c["coverage"]),
             lambda: dataset_figures.map_figure(c, names),
-            f"Of {c['formula']}: left, the frames by the distances in them (two principal components), by run; right, the "
-            "distance of the farthest frame left out against the number taken: where it falls fast, many frames say the "
-            "same.",
+            f"Of {c['formula']}: left, the frames by the distances in them (two principal components), by run; "
+            "right, the distance of the farthest frame left out against the number taken: where it falls fast, many "
+            "frames say the same.",
         ),
         (
             bool(told),
@@ -195,7 +195,7 @@ def _pictures(c: Table, names: Mapping[str, str]) -> list[str]:
 
 def _diffusion(r: Table) -> list[dict[str, Any]]:
     """Return D of each run that has one as text, with its figure for the first few."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for c in r["compositions"]:
         for run in c["runs"]:
             row = run["diffusion"]

@@ -20,6 +20,11 @@ def _last_frames(work: Work) -> Path:
     return work.folder(stage) / "frames.npz"
 
 
+def _other_outputs(work: Work) -> dict[str, str]:
+    """Return name → SHA-256 of the frames of further compositions, which only given frames have."""
+    return {name: sha for name, sha in work.outputs("reference").items() if name.startswith("frames_")}
+
+
 def needs(work: Work) -> Any:
     """Return what the outputs of this stage depend on."""
     settings = work.study.potential
@@ -35,6 +40,7 @@ def needs(work: Work) -> Any:
         work.study.seed,
         work.study.deterministic,
         work.outputs(stage)["frames.npz"],
+        _other_outputs(work),
         work.outputs("structure"),
     ]
 
@@ -47,14 +53,15 @@ def make(work: Work) -> list[str]:
         return _given_potential(work, folder, cell)
     frames = load_frames(_last_frames(work))
     settings = work.study.potential
-    missing = sorted(set(cell.symbols) - set(frames.symbols))
+    others = [load_frames(work.folder("reference") / name) for name in sorted(_other_outputs(work))]
+    elements = tuple(dict.fromkeys(s for some in (frames, *others) for s in some.symbols))
+    missing = sorted(set(cell.symbols) - set(elements))
     if missing:
         raise InputError(
             f"the labelled frames have no {', '.join(missing)}, which the structure has; give frames with it"
         )
-    type_map = (
-        learning.type_map_of(cell) if set(cell.symbols) == set(frames.symbols) else tuple(dict.fromkeys(frames.symbols))
-    )
+    type_map = learning.type_map_of(cell) if set(cell.symbols) == set(elements) else elements
+    total = len(frames) + sum(len(other) for other in others)
     learned = read_json(work.folder("learning") / "learning.json") if not learning_skip(work) else None
     start = work.folder("learning") / learned["checkpoint"] if learned else None
     with work.screen.working():
@@ -67,8 +74,9 @@ def make(work: Work) -> list[str]:
             threads=1 if work.study.deterministic else work.cores,
             deterministic=work.study.deterministic,
             start_from=start,
+            others=others,
             sel=learned["sel"] if learned else None,
-            progress=lambda step, of, text: work.screen.news(f"train on {len(frames)} frames", step, of, text),
+            progress=lambda step, of, text: work.screen.news(f"train on {total} frames", step, of, text),
         )
         held_out, split = potential.split_frames(frames, settings.valid_fraction, work.study.seed)
         flag = potential.BACKENDS[settings.backend][0]

@@ -28,10 +28,13 @@ def needs(work: Work) -> Any:
 def make(work: Work) -> list[str]:
     """Make the outputs of this stage; return their names."""
     settings, folder = work.study.reference, work.folder("reference")
+    others: list[LabelledFrames] = []
     if work.frame_files:
-        frames = read_given_frames(work)
+        frames, *others = read_given_frames(work)
         note = ""
         units = labels.check_units(frames)
+        for other in others:
+            labels.check_units(other)
     else:
         note = labels.calculator_note(settings.calculator)
         work.screen.warn(f"labels come from {note}")
@@ -43,6 +46,9 @@ def make(work: Work) -> list[str]:
         frames = label(work, cells, 0, f"label {len(cells)} rattled and strained cells")
         units = {}
     save_frames(frames, folder / "frames.npz")
+    names = [f"frames_{number}.npz" for number in range(1, len(others) + 1)]
+    for name, other in zip(names, others, strict=True):
+        save_frames(other, folder / name)
     write_json(
         folder / "reference.json",
         {
@@ -53,13 +59,16 @@ def make(work: Work) -> list[str]:
             "energy_std_meV_atom": float(1000 * frames.energy_eV.std() / len(frames.symbols)),
             "force_std_eV_A": float(frames.force_eV_A.std()),
             "units_check": units,
+            "other_compositions": {labels.formula(other.symbols): len(other) for other in others},
         },
     )
     work.screen.say(
         f"           {len(frames)} frames of {formula(frames.symbols)} by {frames.method or 'a method not named'}, "
         f"forces scatter by {frames.force_eV_A.std():.2f} eV/Å"
     )
-    return ["frames.npz", "reference.json"]
+    for other in others:
+        work.screen.say(f"           and {len(other)} frames of {formula(other.symbols)}")
+    return ["frames.npz", "reference.json", *names]
 
 
 def label(work: Work, cells: list[Structure], group: int, what: str) -> LabelledFrames:

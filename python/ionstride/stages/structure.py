@@ -31,7 +31,7 @@ def make(work: Work) -> list[str]:
     if settings.file:
         cell = structure.read_structure(work.study.path(settings.file))
     else:
-        cell = _first_frame(read_given_frames(work))
+        cell = _first_frame(read_given_frames(work)[0])
     repeats = (settings.supercell[0], settings.supercell[1], settings.supercell[2])
     cell = structure.make_supercell(cell, repeats)
     if cell.count(settings.mobile) == 0:
@@ -61,8 +61,8 @@ def _first_frame(frames: LabelledFrames) -> Structure:
     return Structure(frames.symbols, frames.positions_A[first], frames.cell_A[first])
 
 
-def read_given_frames(work: Work) -> LabelledFrames:
-    """Read the labelled frames the user gave."""
+def read_given_frames(work: Work) -> list[LabelledFrames]:
+    """Read the labelled frames the user gave, by composition, the one with most frames first."""
     settings = work.study.reference
     number = work.study.path(settings.frame_number) if settings.frame_number else None
-    return labels.read_frames(work.frame_files, frame_number=number, method=settings.method)
+    return labels.read_compositions(work.frame_files, frame_number=number, method=settings.method)
