@@ -12,7 +12,7 @@ FOUNDATIONS = {
     "errors", "units", "checks", "records", "results", "accumulated", "settings", "runrecord", "store", "process",
     "geometry", "reference", "ui", "_kernels", "__init__", "",
 }  # fmt: skip
-ROOMS = {"structure", "labels", "potential", "deck", "campaign", "trajectory", "transport", "mechanism"}
+ROOMS = {"structure", "labels", "potential", "deck", "campaign", "trajectory", "transport", "mechanism", "doping"}
 LEVEL = {
     **dict.fromkeys(FOUNDATIONS, 0),
     **dict.fromkeys(ROOMS, 1),
@@ -24,6 +24,7 @@ LEVEL = {
     "analyze": 4,
     "dataset": 4,
     "dataset_commands": 5,
+    "label_commands": 5,
     "commands": 5,
     "cli": 6,
     "__main__": 7,

@@ -47,7 +47,9 @@ def collect_grid(folder: Path, *, every: int = 1, skip: int = 0) -> tuple[Gather
         state = "done" if is_done(place, job) else f"stopped: {failed['reason']}" if failed else "not finished"
         runs.append(
             {
-                **{key: job[key] for key in ("name", "composition", "temperature_K", "volume_factor", "strain", "seed")},
+                **{
+                    key: job[key] for key in ("name", "composition", "temperature_K", "volume_factor", "strain", "seed")
+                },
                 "frames": 0 if part is None else len(part),
                 "seconds_per_step": float(np.median(seconds)) if seconds else None,
                 "state": state,

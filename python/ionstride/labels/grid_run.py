@@ -82,7 +82,7 @@ def _one(place: Path, threads: int, stop: threading.Event) -> str:
     (place / FAILED).unlink(missing_ok=True)
     try:
         return run_program(
-            [sys.executable, "-m", "ionstride.labels.md", "."],
+            [sys.executable, "-m", "ionstride.labels.md_process", "."],
             folder=place,
             log=place / "log.txt",
             env=env,

@@ -1,12 +1,11 @@
 """One AIMD run of a grid: MD by ASE, every step with its labels on disk before the next begins.
 
-``python -m ionstride.labels.md FOLDER`` runs the job in a folder.  Noise and velocities of a step come from the seed and
-the step's number alone, so that a run that was interrupted goes on as if it had not been.
+Noise and velocities of a step come from the seed and the step's number alone, so that a run that was interrupted goes
+on as if it had not been.
 """
 
 import contextlib
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, IonstrideError
 from ..runrecord import file_hash, key_of, lock_folder, read_json, write_json, write_record, write_text
 from ..store import load_structure
 from .calculators import make_calculator, quiet, set_threads
@@ -148,17 +146,15 @@ def _run(folder: Path, job: dict[str, Any], calculator: Any) -> str:
             kind = "" if type(error).__name__ == "CalculationFailed" else f"{type(error).__name__}: "
             return f"step {step + 1}: {kind}{' '.join(str(error).split())[:300]}"
     inputs = {name: file_hash(folder / name) for name in (JOB_FILE, "structure.json")}
-    write_record(
-        folder, key_of(job), [FRAMES_FILE], wall_s=time.monotonic() - begun, inputs=inputs, seed=job["seed"]
-    )
+    write_record(folder, key_of(job), [FRAMES_FILE], wall_s=time.monotonic() - begun, inputs=inputs, seed=job["seed"])
     return ""
 
 
 def _start(folder: Path, job: dict[str, Any]) -> tuple[Any, int]:
     """Return the atoms where the run stands, and the number of the last step; −1 before the first."""
-    from ase import Atoms
+    from ase import Atoms, units
     from ase.io import read
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+    from ase.md.velocitydistribution import Stationary
 
     structure = load_structure(folder / "structure.json")
     if frames_there(folder):
@@ -167,7 +163,8 @@ def _start(folder: Path, job: dict[str, Any]) -> tuple[Any, int]:
         return last, int(last.info["step"])
     atoms: Any = Atoms(list(structure.symbols), positions=structure.positions_A, cell=structure.cell_A, pbc=True)
     random: Any = np.random.default_rng([*job["seed"], 0])
-    MaxwellBoltzmannDistribution(atoms, temperature_K=job["start_factor"] * job["temperature_K"], rng=random)
+    spread = np.sqrt(atoms.get_masses() * units.kB * job["start_factor"] * job["temperature_K"])
+    atoms.set_momenta(spread[:, None] * random.standard_normal((len(atoms), 3)))  # Maxwell and Boltzmann's
     Stationary(atoms)
     return atoms, -1
 
@@ -196,19 +193,3 @@ def _write(writer: Any, atoms: Any, step: int, job: dict[str, Any], seconds: flo
     frame.info = {"step": step, "time_fs": step * job["timestep_fs"], "seconds": round(seconds, 3)}
     frame.calc = SinglePointCalculator(frame, **results)
     writer.write(frame)
-
-
-def main() -> int:
-    """Run the job in the folder named on the command line."""
-    try:
-        reason = run_job(Path(sys.argv[1]))
-    except (IonstrideError, InputError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    if reason:
-        print(reason, file=sys.stderr)
-    return 3 if reason else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

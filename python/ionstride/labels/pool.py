@@ -134,8 +134,17 @@ def label_cells(
     if missing:
         count = min(workers if workers > 0 else _cores(), len(missing))
         with tempfile.TemporaryDirectory(prefix="ionstride-label-", ignore_cleanup_errors=True) as scratch:
-            start = (calculator, None if settings is None else dict(settings), threads_per_worker, seed, os.getpid(), scratch)
-            pool = _Pool(start, threads_per_worker, count, [str((cache / "outputs" / key[:16]).absolute()) for key in keys])
+            start = (
+                calculator,
+                None if settings is None else dict(settings),
+                threads_per_worker,
+                seed,
+                os.getpid(),
+                scratch,
+            )
+            pool = _Pool(
+                start, threads_per_worker, count, [str((cache / "outputs" / key[:16]).absolute()) for key in keys]
+            )
             try:
                 for number, kind, answer in pool.run({n: structures[n] for n in missing}):
                     if kind == "done":

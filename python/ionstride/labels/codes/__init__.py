@@ -1,6 +1,6 @@
 """Codes of first principles: their settings, their ASE calculators, and how one sees that an SCF did not converge."""
 
-from .identity import check_code, code_identity, code_note, code_version
+from .identity import check_code, code_identity, code_note, code_version, find_code
 from .settings import CODES, code_defaults_text, read_code_settings
 
 __all__ = [
@@ -10,5 +10,6 @@ __all__ = [
     "code_identity",
     "code_note",
     "code_version",
+    "find_code",
     "read_code_settings",
 ]

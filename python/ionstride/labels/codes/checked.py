@@ -10,7 +10,7 @@ from typing import Any
 from ase.calculators.calculator import CalculationFailed, Calculator, PropertyNotImplementedError, all_changes
 
 from .identity import NAMES
-from .make import OUTPUTS, close_code, make_code
+from .make import OUTPUTS, check_elements, close_code, make_code
 
 NOT_CONVERGED = {
     "cp2k": "SCF run NOT converged",
@@ -52,6 +52,7 @@ class CheckedCalculator(Calculator):
     ) -> None:
         """Run the code on a cell; energy, forces and stress, or the reason why not."""
         super().calculate(atoms, list(properties), list(system_changes))
+        check_elements(self.code, self._settings, self.atoms.symbols)
         if "cell" in system_changes or "numbers" in system_changes:
             self.fresh_cell()
         if self._inner is None:

@@ -49,6 +49,11 @@ def check_code(code: str, settings: Mapping[str, Any]) -> None:
         raise InputError("espresso: pseudo_dir is empty, wanted the folder of the potentials")
 
 
+def find_code(code: str, settings: Mapping[str, Any]) -> str:
+    """Return the path of a code's program, empty if it is not on the PATH."""
+    return shutil.which(_program(code, shlex.split(str(settings["command"])))) or ""
+
+
 def _program(code: str, words: list[str]) -> str:
     """Return the code's own program in a command that may begin with mpiexec."""
     own = [word for word in words if PROGRAM[code] in word.rpartition("/")[2].lower()]

@@ -1,8 +1,10 @@
 """ASE calculators of the codes, made from their settings; each works in the current folder."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from ...errors import InputError
 
 RY_EV = 13.605693122994
 
@@ -25,6 +27,17 @@ def make_code(code: str, settings: Mapping[str, Any]) -> Any:
     """
     makers = {"cp2k": _cp2k, "vasp": _vasp, "siesta": _siesta, "espresso": _espresso}
     return makers[code](settings)
+
+
+def check_elements(code: str, settings: Mapping[str, Any], symbols: Iterable[str]) -> None:
+    """Raise `InputError` if the settings name no potential for an element where they have to."""
+    if code == "espresso":
+        missing = sorted(set(symbols) - set(settings["pseudopotentials"]))
+        if missing:
+            raise InputError(
+                f"espresso: [pseudopotentials] of --settings name no file for {', '.join(missing)}, wanted one for each "
+                f'element, such as {missing[0]} = "{missing[0]}.upf"'
+            )
 
 
 def _cp2k(s: Mapping[str, Any]) -> Any:
@@ -58,7 +71,13 @@ def _vasp(s: Mapping[str, Any]) -> Any:
     if str(incar.get("lreal", "")).lower() == "false":
         incar["lreal"] = False
     return Vasp(
-        command=s["command"], directory=".", xc=s["xc"], kpts=s["kpoints"], gamma=s["gamma"], setups=s["setups"], **incar
+        command=s["command"],
+        directory=".",
+        xc=s["xc"],
+        kpts=s["kpoints"],
+        gamma=s["gamma"],
+        setups=s["setups"],
+        **incar,
     )
 
 
