@@ -43,7 +43,9 @@ class StructureSettings:
 class ReferenceSettings:
     """``[reference]``: labelled frames, from files or from a calculator."""
 
-    frames: tuple[str, ...] = _set((), "files of labelled frames: DeePMD npy folders, .extxyz, .npz; [] = calculator")
+    frames: tuple[str, ...] = _set(
+        (), "a set of 'ionstride dataset import', or files of labelled frames; [] = calculator"
+    )
     frame_number: str = _set("", ".npy with each frame's number in its run (for one file of frames)")
     method: str = _set("", "code and functional of the frames, for the record, e.g. 'VASP PBE'")
     calculator: str = _set("chgnet", "'chgnet' or 'module:function' returning an ASE calculator")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ionstride.errors import FormatError, InputError
-from ionstride.labels import check_units, gather, load_set, read_frames, write_set
+from ionstride.labels import check_units, gather, load_set, read_compositions, read_frames, write_set
 from ionstride.labels.sources import read_source
 
 DATA = write.run(12)
@@ -177,6 +177,24 @@ def test_cp2k_units_pass_and_their_spoiled_copies_do_not(tmp_path):
             gather([tmp_path / name])
 
 
+def test_single_points_are_checked_together(tmp_path):
+    """Fault: a hundred files of one frame each, none of which can be checked by itself, so that none is."""
+    from ase.io import write as save
+
+    def files(name, factor):
+        (tmp_path / name).mkdir()
+        data = [*DATA[:2], DATA[2] * factor, *DATA[3:]]
+        for k, atoms in enumerate(write.images(data)):
+            save(tmp_path / name / f"{k:02d}.extxyz", atoms)
+        return sorted((tmp_path / name).iterdir())
+
+    found = gather(files("good", 1.0))
+    assert len(found.sources) == 12
+    assert found.checks["Li16S16"]["groups"][-1]["slope"] == pytest.approx(1.0, abs=0.05)
+    with pytest.raises(InputError, match="the 12 runs of few frames"):
+        gather(files("bad", 1 / 13.6))
+
+
 def test_mixed_methods_are_named(tmp_path):
     """Fault: frames of PBE and PBEsol, or of two cut-offs, in one set; or an unnamed file mixed in silently."""
     write.outcar(tmp_path / "OUTCAR.1", DATA)
@@ -261,8 +279,10 @@ def test_a_set_comes_back_as_it_was_gathered(tmp_path):
     frames = read_frames([tmp_path / "set" / "Li16S16"])
     assert frames.method == "VASP PBE 520 eV" and frames.has_virial.sum() == 11
     assert frames.frame_number[:11].tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11] and frames.group.tolist()[-1] == 1
-    with pytest.raises(InputError, match="SET/FORMULA"):
+    with pytest.raises(InputError, match=r"different compositions: Li16S16 .* Na16S16"):
         read_frames([tmp_path / "set"])
+    both = read_compositions([tmp_path / "set"])
+    assert [(len(f), f.symbols[0]) for f in both] == [(20, "Li"), (10, "Na")] and both[1].method == found.method
     with pytest.raises(InputError, match="no set"):
         write_set(found, tmp_path)
     assert gather([tmp_path / "set"]).method == "VASP PBE 520 eV"

@@ -72,11 +72,12 @@ def forces_by_element(frames: LabelledFrames) -> dict[str, dict[str, float]]:
     return found
 
 
-def histogram(values: Array, bins: int = 60) -> dict[str, list[float]]:
+def histogram(values: Array) -> dict[str, list[float]]:
     """Return counts over evenly spaced edges that hold all but the wildest thousandth at either end."""
     low, high = np.percentile(values, [0.1, 99.9])
     if not high > low:
         low, high = low - 0.5, high + 0.5
+    bins = int(np.clip(2.0 * np.sqrt(len(values)), 10, 60))
     counts, edges = np.histogram(np.clip(values, low, high), bins=bins, range=(low, high))
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 

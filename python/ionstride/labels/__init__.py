@@ -7,7 +7,7 @@ from .gather import Gathered, Source, gather
 from .grid import JOB_FILE, Protocol, parse_strain, plan_grid
 from .grid_collect import collect_grid
 from .grid_run import run_grid
-from .kinds import SET_FILE
+from .kinds import SET_FILE, folder_of_set
 from .labelled import Cells, Labelled, label_set, write_code_inputs
 from .md import run_job
 from .pool import label, label_cells
@@ -27,6 +27,7 @@ __all__ = [
     "check_units",
     "collect_grid",
     "compare",
+    "folder_of_set",
     "formula",
     "gather",
     "label",

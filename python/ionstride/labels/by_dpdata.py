@@ -132,7 +132,7 @@ def read_hdf5(file: Path) -> list[Part]:
                 mixed.append(any("real_atom_types.npy" in group[k] for k in group if k.startswith("set.")))
                 if "type_map.raw" not in group:
                     raise FormatError(file, f"type_map.raw is missing in '/{place}'; it names the element of each type")
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError) as error:  # h5py's own, for damaged files
         raise FormatError(file, "is no HDF5 file, or not a whole one") from error
     if not places:
         raise FormatError(file, "holds no DeePMD system (a group with type.raw)")

@@ -106,7 +106,11 @@ def read_cp2k_output(file: Path) -> list[Part]:
     if said.unconverged:
         raise FormatError(file, "its SCF did not converge")
     system, _ = load(file, "CP2K output with coordinates and forces", "cp2k/output")
-    return [as_part(file, system, _method(said))]
+    part = as_part(file, system, _method(said))
+    if part.virial_eV is None and 0 in said.stress_GPa and len(part) == 1:
+        virial = said.stress_GPa[0] * EV_A3_PER_GPA * abs(np.linalg.det(part.cell_A[0]))
+        part = replace(part, virial_eV=virial[None])
+    return [part]
 
 
 def _read_xyz(file: Path) -> tuple[tuple[str, ...], dict[int, tuple[Array, float, float]], int]:
@@ -181,8 +185,8 @@ def _read_output(file: Path) -> _Said:
                 said.cutoff_Ha = float(found[1])
             elif said.temperature_K is None and (found := _TEMPERATURE.search(line)):
                 said.temperature_K = float(found[1])
-    if step < 0 and failed:
-        said.unconverged.add(0)
+    if step < 0:
+        _end_step(said, 0, failed, stress)
     return said
 
 

@@ -9,11 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FormatError, InputError
+from ..geometry import cell_heights
 from ..records import IntArray, LabelledFrames
 from ..runrecord import read_json
 from .formats import Part
 from .kinds import SET_FILE, folder_of_set, sources_in
 from .sources import read_source
+
+THINNEST_A, LONGEST_A = 0.5, 1000.0
+"""What cells of atoms are between; beyond, a number is wrong."""
 
 
 def read_frames(files: Sequence[Path], *, frame_number: Path | None = None, method: str = "") -> LabelledFrames:
@@ -145,6 +149,14 @@ def check_part(part: Part) -> None:
     volume = np.abs(np.linalg.det(part.cell_A))
     if (volume < 1e-6).any():
         raise FormatError(part.source, f"frame {int(volume.argmin())} has a cell without volume, wanted three vectors")
+    height, length = cell_heights(part.cell_A).min(axis=1), np.linalg.norm(part.cell_A, axis=2).max(axis=1)
+    if (height < THINNEST_A).any() or (length > LONGEST_A).any():
+        odd = int(np.flatnonzero((height < THINNEST_A) | (length > LONGEST_A))[0])
+        raise FormatError(
+            part.source,
+            f"frame {odd} has a cell {height[odd]:.3g} Å thin with a vector of {length[odd]:.3g} Å, wanted more than "
+            f"{THINNEST_A:g} and less than {LONGEST_A:g} Å",
+        )
 
 
 def formula(symbols: Sequence[str]) -> str:
@@ -165,7 +177,8 @@ def one_order(parts: list[Part]) -> tuple[tuple[str, ...], list[Part]]:
         if formula(part.symbols) != formula(first.symbols):
             raise InputError(
                 f"the frames are of different compositions: {formula(first.symbols)} in {first.source} and "
-                f"{formula(part.symbols)} in {part.source}; give those of one composition (of a set: SET/FORMULA)"
+                f"{formula(part.symbols)} in {part.source}; give those of one composition, or make a set of "
+                "all with 'ionstride dataset import'"
             )
     if all(part.symbols == first.symbols for part in parts):
         return first.symbols, parts

@@ -38,6 +38,9 @@ NEAREST_PAIRS = 60
 PAIR_WORK = 6_000_000
 """Frames of a group compared each with each are so many that frames² × atoms stays below this."""
 
+FEW_FRAMES, POOLED = 5, -1
+"""Runs with fewer frames are compared together, under this number of a group."""
+
 UNRELATED = 0.3
 RELATED_EV = 0.02
 """Where energy and work both change by more than this (rms), noise of electronic steps is no excuse."""
@@ -72,6 +75,8 @@ def check_units(frames: LabelledFrames, names: Mapping[int, str] | None = None) 
     frames : the set; each group is checked by itself.
     names : group → what messages call it.
 
+    Runs of fewer than five frames, such as single points, are checked together, as group −1.
+
     Returns
     -------
     ``shortest_A``, ``force_std_eV_A``, and for each group in ``groups`` its ``pairs``, their largest ``rms_A``, the
@@ -93,7 +98,12 @@ def check_units(frames: LabelledFrames, names: Mapping[int, str] | None = None) 
             "eV/Å; give forces in eV/Å"
         )
     groups: dict[int, dict[str, Any]] = {}
-    for group in np.unique(frames.group):
+    present, counts = np.unique(frames.group, return_counts=True)
+    few = present[counts < FEW_FRAMES] if (counts < FEW_FRAMES).sum() > 1 else present[:0]
+    if len(few):  # single points, one a file: all of one method, so that they can be compared with each other
+        index = np.flatnonzero(np.isin(frames.group, few))
+        groups[POOLED] = _check_work(frames, index, f"the {len(few)} runs of few frames", unchecked)
+    for group in np.setdiff1d(present, few):
         index = np.flatnonzero(frames.group == group)
         called = f"'{names[int(group)]}'" if names and int(group) in names else f"group {int(group)}"
         found = _check_work(frames, index, called, unchecked)
@@ -255,7 +265,9 @@ def _check_pressures(frames: LabelledFrames, groups: Mapping[int, Any], unchecke
     if known.sum() >= 10 and strain.std() > 0.004 and pressure.std() > 0.0:
         correlation = float(np.corrcoef(strain, pressure)[0, 1])
         modulus = -float(correlation * pressure.std() / strain.std())
-        found |= {"bulk_modulus_GPa": modulus, "pressure_volume_correlation": correlation}
+        found["pressure_volume_correlation"] = correlation
+        if correlation < -0.5:  # else the pressure is that of other things than the volume
+            found["bulk_modulus_GPa"] = modulus
         if correlation > 0.5 and modulus < -1.0:
             raise InputError(
                 f"the pressure that the virials show rises with the volume (bulk modulus {modulus:.3g} GPa): they have "

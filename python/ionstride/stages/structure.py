@@ -62,7 +62,12 @@ def _first_frame(frames: LabelledFrames) -> Structure:
 
 
 def read_given_frames(work: Work) -> list[LabelledFrames]:
-    """Read the labelled frames the user gave, by composition, the one with most frames first."""
+    """Read the labelled frames the user gave, by composition, the one with most frames first.
+
+    Several compositions are taken from sets alone, which were made of them on purpose.
+    """
     settings = work.study.reference
     number = work.study.path(settings.frame_number) if settings.frame_number else None
-    return labels.read_compositions(work.frame_files, frame_number=number, method=settings.method)
+    if all(labels.folder_of_set(file) for file in work.frame_files):
+        return labels.read_compositions(work.frame_files, frame_number=number, method=settings.method)
+    return [labels.read_frames(work.frame_files, frame_number=number, method=settings.method)]

@@ -84,7 +84,10 @@ class CheckedCalculator(Calculator):
             self._inner = None
 
     def keep(self, folder: Path) -> None:
-        """Copy what the code wrote into a folder."""
+        """End the code, which then writes what it still holds back, and copy its files into a folder."""
+        if self._inner is not None:
+            close_code(self._inner)
+            self._inner = None
         folder.mkdir(parents=True, exist_ok=True)
         for name in OUTPUTS[self.code]:
             if Path(name).is_file():
