@@ -21,12 +21,12 @@ def test_composition_is_as_asked_and_seeded():
     """Fault: a doped cell of another composition, or another one at every call."""
     base = make_supercell(read_structure(LGPS), (1, 1, 2))
     before = counts(base)
-    one = doped(base, parse_doping("S:O:3,Ge:P:1,S:Cl:1"), seed=4)
-    wanted = {**before, "S": before["S"] - 4, "O": 3, "Cl": 1, "Ge": before["Ge"] - 1, "P": before["P"] + 1}
+    one = doped(base, parse_doping("S:O:3,P:Ge:1,S:Cl:1"), seed=4)
+    wanted = {**before, "S": before["S"] - 4, "O": 3, "Cl": 1, "Ge": before["Ge"] + 1, "P": before["P"] - 1}
     with pytest.raises(InputError):
-        doped(base, parse_doping("Ge:P:1"))
+        doped(base, parse_doping("P:Ge:1"))
     assert counts(one) == wanted
-    again, other = (doped(base, parse_doping("S:O:3,Ge:P:1,S:Cl:1"), seed=s) for s in (4, 5))
+    again, other = (doped(base, parse_doping("S:O:3,P:Ge:1,S:Cl:1"), seed=s) for s in (4, 5))
     assert np.array_equal(one.positions_A, again.positions_A) and not np.array_equal(one.positions_A, other.positions_A)
 
 
