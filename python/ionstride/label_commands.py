@@ -38,6 +38,7 @@ examples:
   ionstride label collect grid --skip 100 --every 5 --out set
 Each run becomes a group of the set, its MD steps the frame numbers.  Runs may still be going on.
 """
+SAMPLING = ("supercell", "every", "at_most", "rattle", "rattle_A", "strain")
 WORDS = ("plan", "run", "collect")
 
 
@@ -159,7 +160,7 @@ def _label(args: argparse.Namespace) -> int:
             "label": {
                 "calculator": calculator,
                 "settings": settings,
-                "sampling": {k: getattr(args, k) for k in ("supercell", "every", "at_most", "rattle", "rattle_A", "strain")},
+                "sampling": {name: getattr(args, name) for name in SAMPLING},
                 "seed": args.seed,
                 "seconds_per_frame": _spread(found.seconds),
                 "failed": list(found.failures),

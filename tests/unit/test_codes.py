@@ -1,6 +1,5 @@
 """Codes of first principles: settings, inputs as text, and real runs of those that are installed."""
 
-import os
 import re
 import shutil
 from pathlib import Path
@@ -9,7 +8,18 @@ import numpy as np
 import pytest
 
 from ionstride.errors import InputError, MissingToolError
-from ionstride.labels import Cells, check_units, gather, label_cells, label_set, read_settings, write_code_inputs
+from ionstride.labels import (
+    Cells,
+    Protocol,
+    check_units,
+    gather,
+    label_cells,
+    label_set,
+    plan_grid,
+    read_settings,
+    run_grid,
+    write_code_inputs,
+)
 from ionstride.labels.calculators import calculator_identity, calculator_note
 from ionstride.records import Structure
 
@@ -161,7 +171,9 @@ def test_cp2k_labels_for_real(tmp_path):
     (tmp_path / "s.toml").write_text(HYDROGEN.format(steps=30))
     settings = read_settings("cp2k", tmp_path / "s.toml")
     cells = hydrogen(4)
-    found = label_set([Cells("h2", "", tuple(cells), (0, 1, 2, 3))], "cp2k", cache=tmp_path / "c", settings=settings, workers=2)
+    found = label_set(
+        [Cells("h2", "", tuple(cells), (0, 1, 2, 3))], "cp2k", cache=tmp_path / "c", settings=settings, workers=2
+    )
     (frames,) = found.gathered.compositions.values()
     assert len(frames) == 4 and len(found.seconds) == 4 and not found.failures
     assert frames.method.startswith("CP2K 2") and "SZV-MOLOPT-SR-GTH, GTH-PBE, 120 Ry, Γ" in frames.method
@@ -180,6 +192,34 @@ def test_cp2k_labels_for_real(tmp_path):
     more = label_cells(cells[::-1], "cp2k", cache=tmp_path / "d", settings=settings, workers=1)[0]
     assert np.allclose([float(more[k]["energy_eV"]) for k in (3, 2, 1, 0)], frames.energy_eV, atol=1e-9)
     assert isinstance(check_units(frames), dict)
+
+
+@needs_cp2k
+def test_md_keeps_the_forces_of_the_code(tmp_path):
+    """Fault: forces of MD frames from which the constraint on the centre of mass took its part: ΔE does not show it."""
+    (tmp_path / "s.toml").write_text(HYDROGEN.format(steps=30))
+    settings = read_settings("cp2k", tmp_path / "s.toml")
+    protocol = Protocol(steps=2, timestep_fs=0.5)
+    plan_grid(
+        {"H2": hydrogen(1)[0]},
+        tmp_path / "g",
+        temperatures_K=[300],
+        calculator="cp2k",
+        settings=settings,
+        protocol=protocol,
+    )
+    assert run_grid(tmp_path / "g", workers=1) == {}
+    from ase.io import read
+
+    frames = read(tmp_path / "g/jobs/H2_300K_v1.000/md.traj", index=":")
+    assert [frame.info["step"] for frame in frames] == [0, 1, 2]
+    assert np.abs(frames[1].get_forces().sum(axis=0)).max() > 0.1  # the grid is coarse enough to tell
+    cells = [Structure(("H", "H"), f.positions, f.cell.array) for f in frames]
+    labels, failures = label_cells(cells, "cp2k", cache=tmp_path / "c", settings=settings, workers=1)
+    assert not failures
+    for k, frame in enumerate(frames):
+        assert np.allclose(frame.get_forces(), labels[k]["force_eV_A"], atol=2e-2)
+        assert frame.get_potential_energy() == pytest.approx(float(labels[k]["energy_eV"]), abs=1e-4)
 
 
 @needs_cp2k
@@ -220,8 +260,10 @@ degauss = 0.02
     assert not failures, failures
     energy = np.array([float(labels[k]["energy_eV"]) for k in range(3)])
     force = np.array([labels[k]["force_eV_A"] for k in range(3)])
-    assert energy[2] - energy[0] == pytest.approx(-0.1 * (force[0] + 4 * force[1] + force[2])[0, 0] / 6, rel=0.05, abs=2e-3)
-    assert "virial_eV" in labels[0] and os.path.isfile(next((tmp_path / "c" / "outputs").glob("*/espresso.pwo")))
+    assert energy[2] - energy[0] == pytest.approx(
+        -0.1 * (force[0] + 4 * force[1] + force[2])[0, 0] / 6, rel=0.05, abs=2e-3
+    )
+    assert "virial_eV" in labels[0] and list((tmp_path / "c" / "outputs").glob("*/espresso.pwo"))
     few = {**settings, "input": {**settings["input"], "electrons": {"electron_maxstep": 1, "conv_thr": 1e-10}}}
     labels, failures = label_cells(cells[1:2], "espresso", cache=tmp_path / "c", settings=few, workers=1)
     assert not labels and "did not converge" in failures[0]

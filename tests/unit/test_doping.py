@@ -62,7 +62,9 @@ def test_an_anion_between_many_neighbours_stays():
     cell = Structure(tuple(symbols), grid * 2.65, np.eye(3) * 5.3)
     with pytest.raises(InputError, match="to spare"):
         doped(cell, parse_doping("Cl:Br:1"))
-    assert np.array_equal(np.sort(doped(cell, parse_doping("La:Y:1")).positions_A, axis=0), np.sort(grid * 2.65, axis=0))
+    assert np.array_equal(
+        np.sort(doped(cell, parse_doping("La:Y:1")).positions_A, axis=0), np.sort(grid * 2.65, axis=0)
+    )
 
 
 @pytest.mark.parametrize("text", ["S:O", "S:O:0", "s:O:1", "S:S:1", "S:O:one", ""])

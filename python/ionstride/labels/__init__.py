@@ -16,8 +16,8 @@ from .setfile import load_set, read_about, write_set
 from .unitcheck import check_units, vibration_temperature
 
 __all__ = [
-    "SET_FILE",
     "JOB_FILE",
+    "SET_FILE",
     "Cells",
     "Gathered",
     "Labelled",

@@ -37,7 +37,8 @@ def read_cp2k_point(file: Path) -> list[Part]:
         raise FormatError(file, "its SCF did not converge")
     if len(energy) != 1 or len(forces) != 1:
         raise FormatError(
-            file, f"holds {len(energy)} energies and {len(forces)} tables of forces, wanted one of each: one single point"
+            file,
+            f"holds {len(energy)} energies and {len(forces)} tables of forces, wanted one of each: one single point",
         )
     rows = [line.split() for line in forces[0].splitlines()]
     if tuple(row[2] for row in rows) != symbols:

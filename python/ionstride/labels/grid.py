@@ -64,7 +64,7 @@ def check_protocol(protocol: Protocol) -> None:
     """Raise `InputError` for a protocol that cannot be run."""
     if protocol.steps < 1 or not 0.0 < protocol.timestep_fs <= 20.0:
         raise InputError(
-            f"steps = {protocol.steps}, timestep = {protocol.timestep_fs:g} fs: wanted at least one step of at most 20 fs"
+            f"steps = {protocol.steps}, timestep = {protocol.timestep_fs:g} fs, wanted one step or more, of up to 20 fs"
         )
     if protocol.thermostat not in THERMOSTATS:
         raise InputError(f"thermostat '{protocol.thermostat}', wanted one of {', '.join(THERMOSTATS)}")

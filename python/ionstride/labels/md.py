@@ -82,7 +82,7 @@ def frames_there(folder: Path) -> int:
     from ase.io.trajectory import TrajectoryReader
 
     try:
-        with TrajectoryReader(str(folder / FRAMES_FILE)) as reader:
+        with TrajectoryReader(str(folder / FRAMES_FILE)) as reader:  # type: ignore[no-untyped-call]
             return len(reader)
     except Exception:  # not there, or killed while it wrote its first frame: ASE raises many kinds
         return 0
@@ -120,7 +120,8 @@ def _run(folder: Path, job: dict[str, Any], calculator: Any) -> str:
     else:
         dynamics = VelocityVerlet(atoms, timestep)
     hottest = HOTTEST[0] * job["temperature_K"] + HOTTEST[1]
-    with TrajectoryWriter(str(folder / FRAMES_FILE), "a" if step >= 0 else "w") as writer:
+    mode = "a" if step >= 0 else "w"
+    with TrajectoryWriter(str(folder / FRAMES_FILE), mode) as writer:  # type: ignore[no-untyped-call]
         try:
             if step >= 0:
                 _give_results(folder, calculator, atoms)
@@ -135,7 +136,7 @@ def _run(folder: Path, job: dict[str, Any], calculator: Any) -> str:
                 with quiet():
                     dynamics.step()
                 T = float(atoms.get_temperature())
-                if not (T < hottest):
+                if np.isnan(T) or hottest <= T:
                     return f"at step {step + 1} the temperature is {T:.0f} K: the run blew up; shorten the time step"
                 step += 1
                 _write(writer, atoms, step, job, time.monotonic() - at)
@@ -191,5 +192,5 @@ def _write(writer: Any, atoms: Any, step: int, job: dict[str, Any], seconds: flo
     frame = atoms.copy()
     frame.set_constraint()
     frame.info = {"step": step, "time_fs": step * job["timestep_fs"], "seconds": round(seconds, 3)}
-    frame.calc = SinglePointCalculator(frame, **results)
+    frame.calc = SinglePointCalculator(frame, **results)  # type: ignore[no-untyped-call]
     writer.write(frame)

@@ -33,7 +33,7 @@ class CheckedCalculator(Calculator):
     implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  (ASE wants it so)
 
     def __init__(self, code: str, settings: Mapping[str, Any]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.code = code
         self._settings = settings
         self._inner: Any = None
@@ -43,7 +43,7 @@ class CheckedCalculator(Calculator):
         if self._inner is not None:
             close_code(self._inner)
         self._inner = None
-        self.reset()
+        self.reset()  # type: ignore[no-untyped-call]
         for name in OUTPUTS[self.code]:
             Path(name).unlink(missing_ok=True)
 
@@ -51,15 +51,16 @@ class CheckedCalculator(Calculator):
         self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = tuple(all_changes)
     ) -> None:
         """Run the code on a cell; energy, forces and stress, or the reason why not."""
-        super().calculate(atoms, list(properties), list(system_changes))
-        check_elements(self.code, self._settings, self.atoms.symbols)
+        super().calculate(atoms, list(properties), list(system_changes))  # type: ignore[no-untyped-call]
+        cell: Any = self.atoms.copy()  # type: ignore[union-attr]
+        cell.set_constraint()  # of an MD run: a label is the force of the code, not what a constraint leaves of it
+        check_elements(self.code, self._settings, cell.symbols)
         if "cell" in system_changes or "numbers" in system_changes:
             self.fresh_cell()
         if self._inner is None:
             self._inner = make_code(self.code, self._settings)
         output = Path(OUTPUTS[self.code][0])
         read = output.stat().st_size if self.code == "cp2k" and output.is_file() else 0
-        cell = self.atoms.copy()
         cell.calc = self._inner
         try:
             found = {"energy": cell.get_potential_energy(), "forces": cell.get_forces()}

@@ -52,8 +52,7 @@ def _cp2k(settings: Mapping[str, Any], atoms: Any) -> None:
 
         def __init__(self, **kwargs: Any) -> None:
             self._debug, self._force_env_id, self._shell = False, None, None
-            self.label = self.parameters = self.results = self.atoms = None
-            super(CP2K, self).__init__(label="cp2k", **kwargs)
+            super(CP2K, self).__init__(label="cp2k", **kwargs)  # type: ignore[no-untyped-call]
 
     calculator: Any = Unstarted(**cp2k_arguments(settings))
     calculator.atoms = atoms

@@ -35,15 +35,15 @@ def check_elements(code: str, settings: Mapping[str, Any], symbols: Iterable[str
         missing = sorted(set(symbols) - set(settings["pseudopotentials"]))
         if missing:
             raise InputError(
-                f"espresso: [pseudopotentials] of --settings name no file for {', '.join(missing)}, wanted one for each "
-                f'element, such as {missing[0]} = "{missing[0]}.upf"'
+                f"espresso: [pseudopotentials] of --settings name no file for {', '.join(missing)}, wanted one for "
+                f'each element, such as {missing[0]} = "{missing[0]}.upf"'
             )
 
 
 def _cp2k(s: Mapping[str, Any]) -> Any:
     from ase.calculators.cp2k import CP2K
 
-    return CP2K(command=s["command"], label="cp2k", **cp2k_arguments(s))
+    return CP2K(command=s["command"], label="cp2k", **cp2k_arguments(s))  # type: ignore[no-untyped-call]
 
 
 def cp2k_arguments(s: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _siesta(s: Mapping[str, Any]) -> Any:
         for key, value in s["fdf"].items()
     }
     more = {"pseudo_path": s["pseudo_path"]} if s["pseudo_path"] else {}
-    return Siesta(
+    return Siesta(  # type: ignore[no-untyped-call]
         command=f"{s['command']} < PREFIX.fdf > PREFIX.out",
         label="siesta",
         xc=s["xc"],
@@ -106,8 +106,8 @@ def _siesta(s: Mapping[str, Any]) -> Any:
 def _espresso(s: Mapping[str, Any]) -> Any:
     from ase.calculators.espresso import Espresso, EspressoProfile
 
-    profile = EspressoProfile(command=s["command"], pseudo_dir=s["pseudo_dir"] or ".")
-    return Espresso(
+    profile = EspressoProfile(s["command"], s["pseudo_dir"] or ".")  # type: ignore[no-untyped-call]
+    return Espresso(  # type: ignore[no-untyped-call]
         profile=profile,
         directory=".",
         input_data={name: dict(table) for name, table in s["input"].items()},

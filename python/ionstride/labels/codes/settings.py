@@ -66,8 +66,8 @@ def _merged(defaults: dict[str, Any], given: dict[str, Any], code: str, file: Pa
             continue
         number = isinstance(wanted, (int, float)) and not isinstance(wanted, bool)
         same = isinstance(value, type(wanted)) and isinstance(value, bool) == isinstance(wanted, bool)
-        if not same and not (number and isinstance(value, (int, float)) and not isinstance(value, bool)):
-            if table.rpartition(".")[2] not in OPEN:
-                raise InputError(f"{file}: {name} = {value!r}, wanted something like {wanted!r}")
+        same = same or (number and isinstance(value, (int, float)) and not isinstance(value, bool))
+        if not same and table.rpartition(".")[2] not in OPEN:
+            raise InputError(f"{file}: {name} = {value!r}, wanted something like {wanted!r}")
         merged[key] = float(value) if isinstance(wanted, float) and number and isinstance(value, int) else value
     return merged
