@@ -24,10 +24,12 @@ LEVEL = {
     "analyze": 4,
     "dataset": 4,
     "dataset_commands": 5,
-    "label_commands": 5,
+    "label_words": 5,
+    "grid_commands": 6,
+    "label_commands": 7,
     "commands": 5,
-    "cli": 6,
-    "__main__": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 
 
