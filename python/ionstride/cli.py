@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from . import __version__, dataset_commands
+from . import __version__, dataset_commands, label_commands
 from .errors import IonstrideError
 from .settings import STAGES
 
@@ -139,6 +139,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--frames", type=int, default=100, metavar="N", help="frames used, evenly chosen")
 
     dataset_commands.add_parsers(commands, _command)
+    label_commands.add_parsers(commands, _command)
 
     _mdgan(commands)
     _command(commands, "doctor", "what is installed, what runs, what is missing", "")
@@ -186,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : arguments without the program's name; those of the process by default.
     """
     top = parser()
-    args = top.parse_args(argv)
+    args = top.parse_args(label_commands.joined(sys.argv[1:] if argv is None else argv))
     if args.command is None:
         top.print_help()
         return 2
@@ -216,6 +217,8 @@ def _dispatch(args: argparse.Namespace) -> int:
 
     if args.command == "dataset":
         return dataset_commands.run(args)
+    if args.command.startswith("label"):
+        return label_commands.run(args)
     if args.command == "run":
         return commands.run(args)
     if args.command == "analyze":

@@ -28,6 +28,7 @@ def doctor() -> int:
     whole = _kernels(screen)
     whole = _lammps(screen) and whole
     whole = _deepmd(screen) and whole
+    _codes(screen)
     _gpus(screen)
     for extra, modules in EXTRAS.items():
         missing = [m for m in modules if importlib.util.find_spec(m) is None]
@@ -94,6 +95,19 @@ def _deepmd(screen: Screen) -> bool:
     for word in words:
         screen.say(f"         {word}")
     return "tensorflow: ready" in words
+
+
+def _codes(screen: Screen) -> None:
+    """Name the codes of first principles that 'ionstride label' finds; a study needs none."""
+    from .labels.codes import CODES, code_version, find_code, read_code_settings
+
+    found = []
+    for code in CODES:
+        settings = read_code_settings(code)
+        program = find_code(code, settings)
+        if program:
+            found.append(" ".join(word for word in (code, code_version(code, settings), f"({program})") if word))
+    screen.say(f"codes    {', '.join(found) if found else 'none of ' + ', '.join(CODES)}, for 'ionstride label'")
 
 
 def _gpus(screen: Screen) -> None:

@@ -78,6 +78,43 @@ def read_structure(path: Path | str) -> Structure:
     return structure
 
 
+def read_structures(path: Path | str) -> list[Structure]:
+    """Read all frames of a file of cells; a CIF has one, see `read_structure`.
+
+    Parameters
+    ----------
+    path : CIF, POSCAR, XDATCAR, extxyz, .traj, …
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read or a frame has no cell.
+    InputError
+        As `read_structure`.
+    """
+    from ase.io import read
+
+    path = Path(path)
+    if not path.is_file() or path.suffix.lower() == ".cif":
+        return [read_structure(path)]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            images: Any = read(path, index=":")
+    except Exception as error:  # ASE's readers raise whatever their parsing runs into
+        raise FormatError(path, f"cannot be read as structures ({_one_line(error)})") from error
+    found = []
+    for number, atoms in enumerate(images):
+        if len(atoms) == 0 or abs(np.linalg.det(atoms.cell.array)) < 1e-6:
+            raise FormatError(path, f"frame {number} (counted from 0) has no atoms or no cell")
+        structure = from_atoms(atoms)
+        _refuse_overlaps(path, structure)
+        found.append(structure)
+    if not found:
+        raise FormatError(path, "holds no frames")
+    return found
+
+
 def _one_line(error: Exception) -> str:
     words = " ".join(str(error).split())
     return (words[:120] or type(error).__name__).rstrip(".")

@@ -12,7 +12,7 @@ FOUNDATIONS = {
     "errors", "units", "checks", "records", "results", "accumulated", "settings", "runrecord", "store", "process",
     "geometry", "reference", "ui", "_kernels", "__init__", "",
 }  # fmt: skip
-ROOMS = {"structure", "labels", "potential", "deck", "campaign", "trajectory", "transport", "mechanism"}
+ROOMS = {"structure", "labels", "potential", "deck", "campaign", "trajectory", "transport", "mechanism", "doping"}
 LEVEL = {
     **dict.fromkeys(FOUNDATIONS, 0),
     **dict.fromkeys(ROOMS, 1),
@@ -25,11 +25,14 @@ LEVEL = {
     "analyze": 4,
     "dataset": 4,
     "dataset_commands": 5,
+    "label_words": 5,
+    "grid_commands": 6,
+    "label_commands": 7,
     "commands": 5,
     "mdgan_commands": 5,
     "mdgan_training": 5,
-    "cli": 6,
-    "__main__": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 
 

@@ -140,7 +140,7 @@ def test_calculators_that_cannot_start(tmp_path, engine, monkeypatch):
     with pytest.raises(InputError, match="no module 'not_there'"):
         label(cells, "not_there:make", cache=tmp_path / "c", workers=1)
     with pytest.raises(InputError, match="module:function"):
-        calculator_note("vasp")
+        calculator_note("gaussian")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingToolError, match=r"ionstride\[reference\]"):
         calculator_note("chgnet")

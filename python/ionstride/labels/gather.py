@@ -131,7 +131,24 @@ def gather(
             continue
         in_set[place] = group
         sources.append(_source(path, kind, found, known, frame_ps=frame_ps, temperature_K=temperature_K))
-    sources, whole_method, notes = _one_method(sources, method)
+    return gather_parts(sources, parts, method)
+
+
+def gather_parts(sources: Sequence[Source], parts: Sequence[tuple[int, Part]], method: str = "") -> Gathered:
+    """Check frames that are already read and sort them by composition.
+
+    Parameters
+    ----------
+    sources : the runs.
+    parts : (number of the run, frames).
+    method : code and functional, for sources that do not say it.
+
+    Raises
+    ------
+    InputError
+        If methods differ or are unknown for some, units are wrong, or the same geometry has two energies.
+    """
+    sources, whole_method, notes = _one_method(list(sources), method)
     compositions: dict[str, LabelledFrames] = {}
     checks: dict[str, Any] = {}
     for name in sorted({formula(part.symbols) for _, part in parts}):

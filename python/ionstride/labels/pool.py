@@ -5,11 +5,13 @@ import hashlib
 import os
 import pickle
 import queue
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +30,22 @@ def label(
     calculator: str,
     *,
     cache: Path,
+    settings: Mapping[str, Any] | None = None,
     workers: int = 0,
     seed: int = 0,
     group: int = 0,
     progress: Callable[[int, int], None] | None = None,
     threads_per_worker: int = 1,
 ) -> LabelledFrames:
-    """Label structures with a calculator.
+    """Label structures of the same atoms with a calculator; see `label_cells`.
 
-    Each label is kept in `cache` under the SHA-256 of calculator, elements, positions and cell: a label once made is
-    not made again, and a crash loses at most the cells in hand.  The labels do not depend on the number of workers.
     A cell whose label fails is left out with a warning.
 
     Parameters
     ----------
     structures : F cells of the same atoms in the same order.
-    calculator : 'chgnet' or 'module:function' returning an ASE calculator.
-    cache : folder of the labels.
-    workers : processes; 0 = as many as there are cores.
-    seed : for calculators that draw random numbers.
+    calculator, cache, settings, workers, seed, progress, threads_per_worker : as for `label_cells`.
     group : group of these frames.
-    progress : called with (labels there, labels wanted), from this thread.
-    threads_per_worker : threads of one process; one is fastest for small cells, and the same on every machine.
 
     Returns
     -------
@@ -64,14 +60,68 @@ def label(
     ToolError
         If every label fails.
     """
-    if not structures:
-        raise InputError("no structures to label, wanted at least one")
     for number, structure in enumerate(structures):
         if structure.symbols != structures[0].symbols:
             raise InputError(f"structure {number} has other atoms, or another order, than the first: label them apart")
-    identity = calculator_identity(calculator)
+    labels, failures = label_cells(
+        structures,
+        calculator,
+        cache=cache,
+        settings=settings,
+        workers=workers,
+        seed=seed,
+        progress=progress,
+        threads_per_worker=threads_per_worker,
+    )
+    return _frames(structures, labels, failures, (calculator, calculator_note(calculator, settings)), group)
+
+
+def label_cells(
+    structures: Sequence[Structure],
+    calculator: str,
+    *,
+    cache: Path,
+    settings: Mapping[str, Any] | None = None,
+    workers: int = 0,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    threads_per_worker: int = 1,
+) -> tuple[dict[int, Label], dict[int, str]]:
+    """Label any cells with a calculator.
+
+    Each label is kept in `cache` under the SHA-256 of calculator, settings, elements, positions and cell: a label once
+    made is not made again, and a crash loses at most the cells in hand.  The labels do not depend on the number of
+    workers.  What a code wrote is kept in ``cache/outputs/<key>``.
+
+    Parameters
+    ----------
+    structures : F cells.
+    calculator : 'chgnet', a code of `CODES`, or 'module:function' returning an ASE calculator.
+    cache : folder of the labels.
+    settings : of the calculator, see `read_settings`; None = its defaults.
+    workers : processes; 0 = as many as there are cores.
+    seed : for calculators that draw random numbers.
+    progress : called with (labels there, labels wanted), from this thread.
+    threads_per_worker : threads of one process; one is fastest for small cells, and the same on every machine.
+
+    Returns
+    -------
+    Labels and reasons of failure, both by place in `structures`.  A label has energy_eV (), force_eV_A (N, 3), mostly
+    virial_eV (3, 3), and seconds () that it took.
+
+    Raises
+    ------
+    InputError
+        If there is no structure, or the calculator cannot be started.
+    MissingToolError
+        If the calculator is not installed.
+    """
+    if not structures:
+        raise InputError("no structures to label, wanted at least one")
+    identity = calculator_identity(calculator, settings)
     cache.mkdir(parents=True, exist_ok=True)
-    files = [cache / f"{_key(identity, structure)}.npz" for structure in structures]
+    keys = [_key(identity, structure) for structure in structures]
+    files = [cache / f"{key}.npz" for key in keys]
     labels: dict[int, Label] = {}
     for number, file in enumerate(files):
         kept = _load(file)
@@ -83,29 +133,45 @@ def label(
     failures: dict[int, str] = {}
     if missing:
         count = min(workers if workers > 0 else _cores(), len(missing))
-        pool = _Pool(calculator, threads_per_worker, seed, count)
-        try:
-            for number, kind, answer in pool.run({n: structures[n] for n in missing}):
-                if kind == "done":
-                    _save(files[number], answer)
-                    labels[number] = answer
-                else:
-                    failures[number] = answer
-                if progress is not None:
-                    progress(len(labels), len(structures))
-        finally:
-            pool.close()
-    return _frames(structures, labels, failures, calculator, group)
+        with tempfile.TemporaryDirectory(prefix="ionstride-label-", ignore_cleanup_errors=True) as scratch:
+            start = (
+                calculator,
+                None if settings is None else dict(settings),
+                threads_per_worker,
+                seed,
+                os.getpid(),
+                scratch,
+            )
+            pool = _Pool(
+                start, threads_per_worker, count, [str((cache / "outputs" / key[:16]).absolute()) for key in keys]
+            )
+            try:
+                for number, kind, answer in pool.run({n: structures[n] for n in missing}):
+                    if kind == "done":
+                        _save(files[number], answer)
+                        labels[number] = answer
+                    else:
+                        failures[number] = answer
+                    if progress is not None:
+                        progress(len(labels), len(structures))
+            finally:
+                pool.close()
+    return labels, failures
 
 
 def _frames(
-    structures: Sequence[Structure], labels: dict[int, Label], failures: dict[int, str], calculator: str, group: int
+    structures: Sequence[Structure],
+    labels: dict[int, Label],
+    failures: dict[int, str],
+    calculator: tuple[str, str],
+    group: int,
 ) -> LabelledFrames:
+    name, method = calculator
     if failures:
         first = min(failures)
         text = f"{len(failures)} of {len(structures)} labels failed; structure {first}: {failures[first]}"
         if not labels:
-            raise ToolError(f"calculator '{calculator}': {text}")
+            raise ToolError(f"calculator '{name}': {text}")
         listed = ", ".join(map(str, sorted(failures)))
         warnings.warn(f"{text}; left out: {listed}", stacklevel=3)
     order = sorted(labels)
@@ -119,7 +185,7 @@ def _frames(
         virial_eV=np.stack(virials),
         group=np.full(len(order), group, dtype=np.int64),
         frame_number=np.array(order, dtype=np.int64),
-        method=calculator_note(calculator),
+        method=method,
     )
 
 
@@ -163,8 +229,9 @@ def _save(file: Path, found: Label) -> None:
 class _Pool:
     """Worker processes, each fed by one thread; the threads hand their answers to the caller's thread."""
 
-    def __init__(self, calculator: str, threads: int, seed: int, count: int) -> None:
-        self._start = (calculator, threads, seed, os.getpid())
+    def __init__(self, start: tuple[Any, ...], threads: int, count: int, keep: list[str]) -> None:
+        self._start = start
+        self._keep = keep
         self._threads = max(1, threads)
         self._count = count
         self._work: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -191,7 +258,8 @@ class _Pool:
             self._closed = True
             processes = list(self._processes)
         for process in processes:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # the code that a worker runs goes with it
         for process in processes:
             process.wait()
             for stream in (process.stdin, process.stdout):
@@ -215,6 +283,7 @@ class _Pool:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=environment,
+                start_new_session=True,
             )
             self._processes.append(process)
         return process
@@ -236,7 +305,8 @@ class _Pool:
                         self._answers.put((number, kind, answer))
                         break
                 cell = cells[number]
-                kind, answer = _ask(process, (cell.symbols, np.array(cell.positions_A), np.array(cell.cell_A)))
+                question = (cell.symbols, np.array(cell.positions_A), np.array(cell.cell_A), self._keep[number])
+                kind, answer = _ask(process, question)
             except (OSError, EOFError, pickle.UnpicklingError, ValueError):
                 kind, answer, process = "failed", "the labelling process died", None
             self._answers.put((number, kind, answer))

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..errors import FormatError
 from .by_dpdata import read_hdf5, read_mixed, read_raw
-from .cp2k import read_cp2k_output, read_cp2k_run
+from .cp2k import read_cp2k_run
+from .cp2k_point import read_cp2k_point
 from .formats import Part, parts_of_images, read_ase, read_deepmd, read_extxyz, read_npz
 from .kinds import kind_of
 from .mlab import read_ml_ab
@@ -49,7 +50,7 @@ READERS: dict[str, Callable[[Path], list[Part]]] = {
     "VASP OUTCAR": read_outcar,
     "VASP ML_AB": read_ml_ab,
     "SIESTA output": read_siesta,
-    "CP2K output": read_cp2k_output,
+    "CP2K output": read_cp2k_point,
     "CP2K trajectory": read_cp2k_run,
     "Quantum ESPRESSO pw.x": read_pw,
     "Quantum ESPRESSO cp.x": read_cp,

@@ -6,9 +6,12 @@ Messages are pickles, one after another.  The process ends when its input ends, 
 import contextlib
 import os
 import pickle
+import signal
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -56,38 +59,53 @@ def evaluate(calculator: Any, symbols: tuple[str, ...], positions_A: Array, cell
 
 
 def _leave_with_parent(parent: int) -> None:
+    """End this process, and the programs it started, when its parent is gone."""
     while os.getppid() == parent:
         time.sleep(WATCH_S)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
 def _serve(answers: BinaryIO) -> None:
     from .calculators import make_calculator, quiet, set_threads
+    from .codes import CODES
 
     def answer(*message: Any) -> None:
         pickle.dump(message, answers)
         answers.flush()
 
     questions = sys.stdin.buffer
-    name, threads, seed, parent = pickle.load(questions)
+    name, settings, threads, seed, parent, scratch = pickle.load(questions)
     threading.Thread(target=_leave_with_parent, args=(parent,), daemon=True).start()
     try:
-        calculator = make_calculator(name)
+        if name in CODES:  # codes write files: each process has a folder of its own
+            os.chdir(tempfile.mkdtemp(prefix=f"{name}-", dir=scratch))
+        calculator = make_calculator(name, settings)
         set_threads(threads)
     except Exception as error:
         answer("no calculator", str(error))
         return
     answer("ready", "")
     while True:
-        symbols, positions_A, cell_A = pickle.load(questions)
+        symbols, positions_A, cell_A, keep = pickle.load(questions)
+        begun = time.monotonic()
         try:
             np.random.seed(seed)  # noqa: NPY002  (for calculators that draw from the global generator)
+            if name in CODES:
+                calculator.fresh()
             with quiet():
                 found = evaluate(calculator, symbols, positions_A, cell_A)
         except Exception as error:
-            answer("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            kind = "" if type(error).__name__ == "CalculationFailed" else f"{type(error).__name__}: "
+            found = None
+            reason = f"{kind}{' '.join(str(error).split())[:300]}"
+        if name in CODES:
+            calculator.keep(Path(keep))
+        if found is None:
+            answer("failed", reason)
         else:
-            answer("done", found)
+            answer("done", {**found, "seconds": np.asarray(time.monotonic() - begun)})
 
 
 def main() -> None:
