@@ -42,8 +42,9 @@ def test_siesta_output(realdata):
 
 def test_siesta_agrees_with_dpdata(realdata):
     """Fault: positions or cells understood in our own way."""
-    dpdata = pytest.importorskip("dpdata")
     import warnings
+
+    import dpdata
 
     file = realdata / "siesta_md_sample/siesta_md.out"
     run = read_trajectory([file], temperature_K=300.0, unwrap="given")

@@ -182,7 +182,6 @@ def test_split_by_run_and_by_temperature(four_runs, tmp_path):
 
 def test_the_page_stands_alone(four_runs, tmp_path):
     """Fault: a page that needs the network, lacks a figure, or a number that JSON cannot hold."""
-    pytest.importorskip("matplotlib")
     found = inspect_set(four_runs, mobile="Li")
     assert write_inspection(found, tmp_path) == ["dataset.html", "dataset.json"]
     page = (tmp_path / "dataset.html").read_text()

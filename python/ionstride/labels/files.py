@@ -99,7 +99,14 @@ def _together(parts: list[Part], groups: IntArray, frame_number: Path | None, me
     symbols, parts = one_order(parts)
     group_of = np.repeat(groups, [len(part) for part in parts])
     number = _numbers(frame_number, parts, group_of)
-    order = np.lexsort((number, group_of))
+    return stacked(symbols, parts, group_of, number, method or next((p.method for p in parts if p.method), ""))
+
+
+def stacked(
+    symbols: tuple[str, ...], parts: list[Part], group: IntArray, number: IntArray, method: str
+) -> LabelledFrames:
+    """Return the frames of parts, whose atoms are in one order, by group and frame number; no virial: NaN."""
+    order = np.lexsort((number, group))
     virials = [np.full((len(p), 3, 3), np.nan) if p.virial_eV is None else p.virial_eV for p in parts]
     return LabelledFrames(
         symbols=symbols,
@@ -108,9 +115,9 @@ def _together(parts: list[Part], groups: IntArray, frame_number: Path | None, me
         energy_eV=np.concatenate([p.energy_eV for p in parts])[order],
         force_eV_A=np.concatenate([p.force_eV_A for p in parts])[order],
         virial_eV=np.concatenate(virials)[order],
-        group=group_of[order],
+        group=group[order],
         frame_number=number[order],
-        method=method or next((part.method for part in parts if part.method), ""),
+        method=method,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import FormatError, InputError
 from ..records import IntArray, LabelledFrames
 from ..runrecord import read_json, tree_hash
-from .files import check_part, formula, one_order, read_numbers
+from .files import check_part, formula, one_order, read_numbers, stacked
 from .formats import Part
 from .kinds import SET_FILE, folder_of_set, sources_in
 from .sound import check_net_force, repeated_frames
@@ -252,19 +252,7 @@ def _together(here: list[tuple[int, Part]], method: str) -> LabelledFrames:
         numbers.append(np.arange(start, start + len(part)) if part.frame_number is None else part.frame_number)
         begun[group] = start + len(part)
     group_of, number = np.concatenate(groups), np.concatenate(numbers)
-    order = np.lexsort((number, group_of))
-    virials = [np.full((len(p), 3, 3), np.nan) if p.virial_eV is None else p.virial_eV for p in ordered]
-    return LabelledFrames(
-        symbols=symbols,
-        positions_A=np.concatenate([p.positions_A for p in ordered])[order],
-        cell_A=np.concatenate([p.cell_A for p in ordered])[order],
-        energy_eV=np.concatenate([p.energy_eV for p in ordered])[order],
-        force_eV_A=np.concatenate([p.force_eV_A for p in ordered])[order],
-        virial_eV=np.concatenate(virials)[order],
-        group=group_of[order],
-        frame_number=number[order],
-        method=method,
-    )
+    return stacked(symbols, ordered, group_of, number, method)
 
 
 def _without_repeats(frames: LabelledFrames, sources: list[Source]) -> tuple[LabelledFrames, list[Source], list[str]]:
