@@ -9,21 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hopping import hopping
 
-torch = pytest.importorskip("torch")
-
-from hopping import hopping  # noqa: E402
-
-from ionstride.errors import FormatError, InputError  # noqa: E402
-from ionstride.mdgan import losses, measures  # noqa: E402
-from ionstride.mdgan.model import Model, calibration, load_model, remove_drift, save_model  # noqa: E402
-from ionstride.mdgan.networks import Generator, NextRecord, filter_valid  # noqa: E402
-from ionstride.mdgan.rollout import generate, roll_out  # noqa: E402
-from ionstride.mdgan.settings import TrainSettings, train_settings  # noqa: E402
-from ionstride.mdgan.start import make_start  # noqa: E402
-from ionstride.mdgan.trainer import train  # noqa: E402
-from ionstride.mdgan.windows import increment_covariance, msd_of_windows, windows  # noqa: E402
-from ionstride.trajectory.recorded import open_universe  # noqa: E402
+from ionstride.errors import FormatError, InputError
+from ionstride.mdgan import losses, measures
+from ionstride.mdgan.model import Model, calibration, load_model, remove_drift, save_model
+from ionstride.mdgan.networks import Generator, NextRecord, filter_valid
+from ionstride.mdgan.rollout import generate, roll_out
+from ionstride.mdgan.settings import TrainSettings, train_settings
+from ionstride.mdgan.start import make_start
+from ionstride.mdgan.trainer import train
+from ionstride.mdgan.windows import increment_covariance, msd_of_windows, windows
+from ionstride.trajectory.recorded import open_universe
 
 SMALL = {"window": 32, "batch": 16, "width": 8, "steps": 4, "report_every": 2, "threads": 1, "device": "cpu"}
 
@@ -228,6 +226,9 @@ def test_models_of_another_version_or_damaged_are_refused(toy, tmp_path):
     about["settings"]["width"] = 12
     (tmp_path / "model.json").write_text(json.dumps(about))
     with pytest.raises(FormatError, match="do not fit"):
+        load_model(tmp_path)
+    (tmp_path / "model.json").write_text(json.dumps({k: v for k, v in about.items() if k != "start"}))
+    with pytest.raises(FormatError, match="lacks what"):
         load_model(tmp_path)
     with pytest.raises(InputError, match="no trained model"):
         load_model(tmp_path / "elsewhere")

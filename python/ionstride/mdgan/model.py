@@ -271,14 +271,13 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
             "version that wrote it",
         )
     whole = read(folder / "model.pt")
-    settings = train_settings(about["settings"])
-    net: nn.Module
-    if settings.loss == "ar-mdn":
-        net = NextRecord(3 * settings.ions_together, settings.window, np.ones(settings.window + 1))
-    else:
-        taps, hops = np.zeros((3, about["n_taps"])), np.zeros((about["start"]["hop_vectors"], 3))
-        empty = Start(np.ones(3), taps, hops, 0.0, 0.0, 1.0, 0.0, 1.0, np.ones(about["start"]["hop_records"]))
-        net = Generator(empty, ions=settings.ions_together, width=settings.width)
+    try:
+        net = _empty_net(about)
+        scale_A, dt_ps, name = np.array(about["scale_A"]), about["dt_ps"], about["name"]
+    except (KeyError, TypeError) as error:
+        raise FormatError(
+            folder / "model.json", f"lacks what a model of this version has ({error}); train again"
+        ) from error
     try:
         net.load_state_dict(whole["weights"])
     except (RuntimeError, KeyError) as error:
@@ -287,7 +286,17 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         ) from error
     correction = whole["correction"]
     return Model(
-        net.to(device).eval().requires_grad_(False), np.array(about["scale_A"]),
-        None if correction is None else correction.to(device), about["dt_ps"], settings.ions_together,
-        about["name"], about,
+        net.to(device).eval().requires_grad_(False), scale_A,
+        None if correction is None else correction.to(device), dt_ps, about["settings"]["ions_together"],
+        name, about,
     )  # fmt: skip
+
+
+def _empty_net(about: dict[str, Any]) -> nn.Module:
+    """Return the network that model.json describes, before its weights."""
+    settings = train_settings(about["settings"])
+    if settings.loss == "ar-mdn":
+        return NextRecord(3 * settings.ions_together, settings.window, np.ones(settings.window + 1))
+    taps, hops = np.zeros((3, about["n_taps"])), np.zeros((about["start"]["hop_vectors"], 3))
+    empty = Start(np.ones(3), taps, hops, 0.0, 0.0, 1.0, 0.0, 1.0, np.ones(about["start"]["hop_records"]))
+    return Generator(empty, ions=settings.ions_together, width=settings.width)
