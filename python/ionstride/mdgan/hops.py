@@ -1,11 +1,11 @@
-"""Hops at random times that may be undone and may set off others: the sparse noise that drives the generator."""
+"""Hops at random times, of ions that are mobile for a while, that may be undone: the sparse noise behind the generator."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-GENERATIONS = 64  # of hops set off by hops that are followed within a piece
+GENERATIONS = 64  # of returns of returns that are followed within a piece
 _LATE = 6.9  # times the mean delay: a part of 10⁻³ would come later still
 
 
@@ -15,30 +15,59 @@ class Law:
 
     Attributes
     ----------
-    chance : () of a spontaneous hop in a record.
+    chance : () of a spontaneous hop in a record, mean over time.
     vectors : (V, 3) of which a hop is one, or its reverse.
     back, delay : chance that a hop is undone, and after how many records on average.
-    onward, calm : chance that a hop sets off another one, of any vector, and after how many records.
+    mobile : part of the time in which an ion hops at all; it hops so much more often then.
+    turn : mean records until an ion draws anew whether it is mobile; its memory of that.
     """
 
     chance: Tensor
     vectors: Tensor
     back: Tensor
     delay: Tensor
-    onward: Tensor
-    calm: Tensor
+    mobile: Tensor
+    turn: Tensor
 
     @property
     def longest(self) -> int:
-        """Records after which nothing set off is waited for."""
-        return int(_LATE * float(torch.maximum(self.delay, self.calm))) + 1
+        """Records after which no return is waited for."""
+        return int(_LATE * float(self.delay)) + 1
 
 
-def fresh_hops(law: Law, ions: int, records: int, source: torch.Generator) -> Tensor:
+@dataclass(frozen=True)
+class Later:
+    """What a piece of noise leaves for the next.
+
+    Attributes
+    ----------
+    returns : (ions, longest, 3) due in its first records.
+    mobile : (ions) whether an ion is mobile.
+    """
+
+    returns: Tensor
+    mobile: Tensor
+
+
+def mobility(law: Law, ions: int, records: int, source: torch.Generator, before: Tensor | None = None) -> Tensor:
+    """Return whether ions are mobile at each record, (ions, records), going on from their state `before`."""
+    device = law.vectors.device
+    drawn = torch.rand(ions, records, generator=source, device=device) < law.mobile
+    anew = torch.rand(ions, records, generator=source, device=device) * law.turn < 1.0
+    if before is not None:
+        drawn = torch.cat([before[:, None], drawn], dim=1)
+        anew = torch.nn.functional.pad(anew, (1, 0))
+    anew[:, 0] = True
+    last = torch.where(anew, torch.arange(anew.shape[1], device=device), 0).cummax(dim=1).values
+    return drawn.gather(1, last)[:, -records:]
+
+
+def fresh_hops(law: Law, mobile: Tensor, source: torch.Generator) -> Tensor:
     """Return spontaneous hops (ions, records, 3), scaled; most are zero."""
-    hit = torch.rand(ions, records, generator=source, device=law.vectors.device) < law.chance
+    chance = law.chance / law.mobile
+    hit = (torch.rand(mobile.shape, generator=source, device=mobile.device) < chance) & mobile
     ion, record = hit.nonzero(as_tuple=True)
-    moves = law.vectors.new_zeros(ions, records, 3)
+    moves = law.vectors.new_zeros(*mobile.shape, 3)
     moves[ion, record] = draw_hops(law, len(ion), source)
     return moves
 
@@ -50,44 +79,38 @@ def draw_hops(law: Law, count: int, source: torch.Generator) -> Tensor:
     return law.vectors[which // 2] * (2 * (which % 2) - 1)[:, None]
 
 
-def with_children(law: Law, fresh: Tensor, waiting: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return all hops of a piece, and those that are due after its end.
+def with_returns(law: Law, fresh: Tensor, waiting: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the hops that undo others in a piece, and those due after its end.
 
     Parameters
     ----------
     law : of the hops.
     fresh : (ions, T, 3) spontaneous hops.
-    waiting : (2, ions, longest, 3) hops due in the first records of the piece, set off before it: others and returns.
+    waiting : (ions, longest, 3) returns due in the first records of the piece, of hops before it.
     source : source of randomness.
 
     Returns
     -------
-    hops : (2, ions, T, 3) spontaneous ones and those set off, and returns.
-    waiting : (2, ions, longest, 3) due after the piece.
+    returns : (ions, T, 3).
+    waiting : (ions, longest, 3) due after the piece.
     """
     ions, records, _ = fresh.shape
-    late = waiting.shape[2]
-    hops = fresh.new_zeros(2, ions, records + late, 3)
-    hops[:, :, :late] = waiting
-    hops[0, :, :records] += fresh
-    at = (hops[:, :, :records].sum(dim=0) != 0.0).any(dim=2).nonzero(as_tuple=True)
-    ion, record, move = at[0], at[1], hops[:, at[0], at[1]].sum(dim=0)
+    late = waiting.shape[1]
+    returns = fresh.new_zeros(ions, records + late, 3)
+    returns[:, :late] = waiting
+    both = fresh + returns[:, :records]
+    ion, record = (both != 0.0).any(dim=2).nonzero(as_tuple=True)
+    move = both[ion, record]
     for _ in range(GENERATIONS):
         if len(ion) == 0:
             break
-        chance = torch.rand(2, len(ion), generator=source, device=fresh.device)
-        sets_off, undone = chance[0] < law.onward, chance[1] < law.back
-        new_ion = torch.cat([ion[sets_off], ion[undone]])
-        when = torch.cat([
-            record[sets_off] + _wait(law.calm, int(sets_off.sum()), late, source),
-            record[undone] + _wait(law.delay, int(undone.sum()), late, source),
-        ])  # fmt: skip
-        new = torch.cat([draw_hops(law, int(sets_off.sum()), source), -move[undone]])
-        kind = torch.cat([torch.zeros_like(ion[sets_off]), torch.ones_like(ion[undone])])
-        hops.index_put_((kind, new_ion, when), new, accumulate=True)
+        undone = torch.rand(len(ion), generator=source, device=fresh.device) < law.back
+        ion, move = ion[undone], -move[undone]
+        when = record[undone] + _wait(law.delay, len(ion), late, source)
+        returns.index_put_((ion, when), move, accumulate=True)
         inside = when < records
-        ion, record, move = new_ion[inside], when[inside], new[inside]
-    return hops[:, :, :records], hops[:, :, records:]
+        ion, record, move = ion[inside], when[inside], move[inside]
+    return returns[:, :records], returns[:, records:]
 
 
 def _wait(mean: Tensor, count: int, late: int, source: torch.Generator) -> Tensor:

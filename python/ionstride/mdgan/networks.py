@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .hops import Law, fresh_hops, with_children
+from .hops import Later, Law, fresh_hops, mobility, with_returns
 from .start import Start
 
 _DILATIONS = (1, 1, 2, 4, 8)
@@ -20,9 +20,10 @@ Noise = tuple[Tensor, Tensor, Tensor]
 class Generator(nn.Module):
     """Series of scaled increments from noise alone: nothing that was generated is fed back.
 
-    The noise is white, but for hops that may be undone and set off others (`hops`); filter and hops of `Start` have the
-    second moments of the data from the beginning.  A dilated convolution over steps of `block` records adds what they
-    miss, and turns, scales and removes hops.  Its last layer starts at zero.  A series is stationary and endless.
+    The noise is white, but for hops, which may be undone and which only mobile ions make (`hops`): a latent state of an
+    ion that lasts longer than what the network sees.  Filter and hops of `Start` have the second moments of the data
+    from the beginning.  A dilated convolution over steps of `block` records adds what they miss, and turns, scales and
+    removes hops.  Its last layer starts at zero.  A series is stationary and endless.
 
     Parameters
     ----------
@@ -39,8 +40,8 @@ class Generator(nn.Module):
     hop_chance: Tensor
     back: Tensor
     delay: Tensor
-    onward: Tensor
-    calm: Tensor
+    mobile: Tensor
+    turn: Tensor
     phase_mean: Tensor
 
     def __init__(self, start: Start, *, ions: int = 1, width: int = 48, block: int = 4, extra: int = 8) -> None:
@@ -55,10 +56,10 @@ class Generator(nn.Module):
         known("hop_shape", start.hop_shape)
         known("hop_vectors", start.vectors)
         known("hop_chance", start.chance)
-        for name in ("back", "delay", "onward", "calm"):
+        for name in ("back", "delay", "mobile", "turn"):
             known(name, getattr(start, name))
         known("phase_mean", np.zeros((block, channels)))
-        self.enter = nn.Conv1d(block * 3 * channels + extra, width, 1)
+        self.enter = nn.Conv1d(block * 3 * channels + extra + ions, width, 1)
         self.layers = nn.ModuleList(nn.Conv1d(width, width, _KERNEL, dilation=d) for d in _DILATIONS)
         self.mixers = nn.ModuleList(nn.Conv1d(width, width, 1) for _ in _DILATIONS)
         self.leave = nn.Conv1d(width, block * channels * (1 + 6), 1)
@@ -85,32 +86,35 @@ class Generator(nn.Module):
     @property
     def law(self) -> Law:
         """How hops are drawn."""
-        return Law(self.hop_chance, self.hop_vectors, self.back, self.delay, self.onward, self.calm)
+        return Law(self.hop_chance, self.hop_vectors, self.back, self.delay, self.mobile, self.turn)
 
     def noise(
-        self, batch: int, records: int, source: torch.Generator, waiting: Tensor | None = None
-    ) -> tuple[Noise, Tensor]:
-        """Return noise of `records` records, and the returns of hops that wait behind them.
+        self, batch: int, records: int, source: torch.Generator, before: Later | None = None
+    ) -> tuple[Noise, Later]:
+        """Return noise of `records` records, and what it leaves for the noise after it.
 
-        The noise is Gaussian (B, C, T), hops and those that undo others (B, 2 C, T), and Gaussian (B, E, T / block).
+        The noise is Gaussian (B, C, T), hops and those that undo others (B, 2 C, T), and, a step, Gaussian and whether
+        the ions are mobile (B, E + P, T / block).
 
         Parameters
         ----------
         batch, records : B and T, a multiple of the step.
         source : source of randomness.
-        waiting : what was left of the noise before this; without it hops begin long enough before the first record.
+        before : what the noise before this left; without it hops begin long enough before the first record.
         """
-        device, law = self.taps.device, self.law
-        lead = 0
-        if waiting is None:
-            lead = 2 * law.longest
-            waiting = torch.zeros(2, batch * self.ions, law.longest, 3, device=device)
-        fresh = fresh_hops(law, batch * self.ions, records + lead, source)
-        hops, waiting = with_children(law, fresh, waiting, source)
-        hops = hops[:, :, lead:].unflatten(1, (batch, self.ions)).permute(1, 0, 2, 4, 3).reshape(batch, -1, records)
+        device, law, ions = self.taps.device, self.law, batch * self.ions
+        lead = 0 if before is not None else 2 * law.longest
+        mobile = mobility(law, ions, records + lead, source, None if before is None else before.mobile)
+        fresh = fresh_hops(law, mobile, source)
+        waiting = fresh.new_zeros(ions, law.longest, 3) if before is None else before.returns
+        returns, waiting = with_returns(law, fresh, waiting, source)
+        hops = torch.stack([fresh[:, lead:], returns[:, lead:]])
+        hops = hops.unflatten(1, (batch, self.ions)).permute(1, 0, 2, 4, 3).reshape(batch, -1, records)
         gauss = torch.randn(batch, self.channels, records, generator=source, device=device)
         extra = torch.randn(batch, self.extra, records // self.block, generator=source, device=device)
-        return (gauss, hops, extra), waiting
+        share = mobile[:, lead:].float().view(batch, self.ions, -1, self.block).mean(dim=-1)
+        state = (share - law.mobile) / (law.mobile * (1.0 - law.mobile)).sqrt().clamp_min(1e-3)
+        return (gauss, hops, torch.cat([extra, state], dim=1)), Later(waiting, mobile[:, -1])
 
     def forward(self, noise: Noise) -> Tensor:
         """Return scaled increments (B, T, C), the first of a step first, from noise of T + margin records."""
@@ -173,7 +177,7 @@ class Generator(nn.Module):
     def stream(self, batch: int, records: int, source: torch.Generator, chunk: int = 1024) -> Iterator[Tensor]:
         """Give one set of series (B, t, C) piece by piece, `records` in all; only noise is carried on."""
         first = torch.randint(self.block, (batch, 1, 1), generator=source, device=self.taps.device)
-        noise, waiting = self.noise(batch, chunk + self.block + self.margin, source)
+        noise, later = self.noise(batch, chunk + self.block + self.margin, source)
         tail = None
         while True:
             made = self(noise)
@@ -185,7 +189,7 @@ class Generator(nn.Module):
             records -= count
             if records == 0:
                 return
-            new, waiting = self.noise(batch, chunk, source, waiting)
+            new, later = self.noise(batch, chunk, source, later)
             kept = (self.margin, self.margin, self.margin // self.block)
             noise = tuple(
                 torch.cat([old[..., -keep:], one], dim=-1) for old, one, keep in zip(noise, new, kept, strict=True)

@@ -10,12 +10,14 @@ from ..errors import PhysicsError
 from .detect import detect_jumps
 from .windows import Windows, increment_covariance, msd_of_windows
 
-_WIDTHS = (1, 2, 4, 6, 9, 12, 16, 22)  # records a hop may take
+_WIDTHS = (1, 2, 4, 6, 9, 12, 16, 22, 32, 48)  # records a hop may take
 _BACK = np.linspace(0.0, 0.8, 17)  # chance that a hop is undone
 _DELAY = np.geomspace(1.5, 64.0, 14)  # mean records until then
-_ONWARD = (0.0, 0.2, 0.4, 0.55, 0.7, 0.8)  # chance that a hop sets off another
-_CALM = (4.0, 10.0, 25.0, 60.0)  # mean records until then
-_LAGS = (1, 2, 4, 8, 16, 32, 64, 120)  # at which fourth cumulants are looked at
+_TURN = np.geomspace(8.0, 2048.0, 13)  # records an ion stays as mobile as it is
+_MOBILE = 0.05  # part of the ions that hop, at least
+_EARNED = 0.8  # of the misfit without mobile ions is left with them, at most
+_LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)  # at which fourth cumulants are looked at
+_PART = 2  # of a run at most, for there are few displacements over longer lags
 _FEW_HOPS = 20  # too few seen to tell their directions
 _BURSTS = 500  # drawn for the fourth cumulants of a burst
 _CAGE = 10  # records after which the rattling in a cage is forgotten
@@ -26,9 +28,8 @@ _POINTS = 4096
 class Start:
     """Increments as filtered Gaussian noise plus hops: what is known of the ions without training.
 
-    Hops begin at random.  With chance `back` a hop is followed by its reverse, geometrically distributed records later;
-    with chance `onward` it sets off another one in a new direction, so that an ion may be mobile for a while.  What
-    follows a hop may be followed in turn.
+    An ion is mobile for a part of the time, and begins hops at random then.  With chance `back` a hop is followed by its
+    reverse, geometrically distributed records later, which may be undone in turn.
 
     Attributes
     ----------
@@ -37,7 +38,7 @@ class Start:
     vectors : (V, 3) hops, scaled; each as likely as its reverse.
     chance : of a spontaneous hop in a record.
     back, delay : chance that a hop is undone, and the mean records until then.
-    onward, calm : chance that a hop sets off another, and the mean records until then.
+    mobile, turn : part of the time an ion is mobile, and the mean records until it draws that anew.
     hop_shape : (w) how a hop is spread over records; sums to one.
     """
 
@@ -47,8 +48,8 @@ class Start:
     chance: float
     back: float
     delay: float
-    onward: float
-    calm: float
+    mobile: float
+    turn: float
     hop_shape: Array
 
 
@@ -60,7 +61,8 @@ def make_start(train: Windows) -> Start:
     whose returns, of chance q, have the characteristic function φ of the delay.  Their vectors are
     those of jumps seen in the
     data; without enough of them, any direction.  The fourth cumulants ⟨x⁴⟩ and ⟨x²y²⟩ by lag tell the records a hop
-    takes, its length, and whether hops come in bursts: those of a burst are found from bursts drawn one by one.
+    takes, its length, and how long ions stay mobile: a variance v of the rate of hops adds 3 v G_x² to ⟨x⁴⟩ and v G_x G_y to
+    ⟨x²y²⟩, G the MSD of hops averaged over that memory.
     Gaussian noise carries what is left of the spectrum, so that C(k) and the MSD within a window are those of the data.
 
     Raises
@@ -74,20 +76,21 @@ def make_start(train: Windows) -> Start:
         raise PhysicsError("the ions do not move along one of the axes, so there is nothing to learn there")
     msd = second_A2 / variance
     back, delay, weight = _fit_returns(msd)
-    lags = np.array([lag for lag in _LAGS if lag < train.length])
-    own, mixed = _cumulants(train, lags, np.sqrt(variance))
+    longest = max(train.length, min(path.shape[1] for path in train.paths()) // train.stride // _PART)
+    lags = np.array([lag for lag in _LAGS if lag <= longest])
+    own, mixed, far = _cumulants(train, lags, np.sqrt(variance))
     vectors, seen = _seen_hops(train), True
     if len(vectors) < _FEW_HOPS:
         vectors, seen = _directions(np.random.default_rng(0), 512), False
     vectors = vectors / np.sqrt(variance)
-    onward, calm, size, shape = _fit_bursts(own, mixed, msd[lags], lags, weight, vectors, (back, delay), seen=seen)
+    mobile, turn, size, shape = _fit_law(own, mixed, far, lags, weight, vectors, (back, delay), seen=seen)
     # As many hops as make the variance; axes differ a little from those of the hops seen, and are brought to theirs.
     square = (vectors**2).mean(axis=0) * size**2
     moving = square > 0.0
     total = float(weight[moving].sum() / square[moving].sum()) if moving.any() else 0.0
     if total > 0.0:
         vectors = vectors * size * np.sqrt(np.divide(weight, total * square, out=np.zeros(3), where=moving))
-    chance = min(0.5, total * (1.0 - back - onward))
+    chance = min(0.5 * mobile, total * (1.0 - back))
     spectrum = spectrum_of(increment_covariance(msd))
     transfer = np.abs(np.fft.rfft(shape, n=_POINTS)) ** 2
     rest = np.maximum(spectrum - weight * (_unit_spectrum(back, delay) * transfer)[:, None], 1e-4)
@@ -103,8 +106,8 @@ def make_start(train: Windows) -> Start:
         chance=chance,
         back=back,
         delay=delay,
-        onward=onward,
-        calm=calm,
+        mobile=mobile,
+        turn=turn,
         hop_shape=shape,
     )
 
@@ -142,9 +145,9 @@ def _fit_returns(msd: Array) -> tuple[float, float, Array]:
     return best[1], best[2], best[3]
 
 
-def _cumulants(train: Windows, lags: Any, unit_A: Array) -> tuple[Array, Array]:
-    """Return the fourth cumulants of each axis and of each pair of axes at some lags, (M, 3) each, scaled."""
-    own, mixed = np.zeros((len(lags), 3)), np.zeros((len(lags), 3))
+def _cumulants(train: Windows, lags: Any, unit_A: Array) -> tuple[Array, Array, Array]:
+    """Return the fourth cumulants of each axis and of each pair of axes, and the MSD, at some lags, (M, 3), scaled."""
+    own, mixed, msd = np.zeros((len(lags), 3)), np.zeros((len(lags), 3)), np.zeros((len(lags), 3))
     for number, lag in enumerate(lags):
         fourth, cross, second, pairs = np.zeros(3), np.zeros(3), np.zeros((3, 3)), 0
         for path in train.paths():
@@ -156,9 +159,10 @@ def _cumulants(train: Windows, lags: Any, unit_A: Array) -> tuple[Array, Array]:
             pairs += len(delta)
         second /= pairs
         spread = np.diag(second)
+        msd[number] = spread
         own[number] = fourth / pairs - 3.0 * spread**2
         mixed[number] = cross / pairs - spread * np.roll(spread, 1) - 2.0 * second[[0, 1, 2], [2, 0, 1]] ** 2
-    return own, mixed
+    return own, mixed, msd
 
 
 def _half_sine(width: int) -> Array:
@@ -175,7 +179,7 @@ def _seen_hops(train: Windows) -> Array:
     return np.concatenate(found)
 
 
-def _fit_bursts(  # noqa: PLR0917
+def _fit_law(  # noqa: PLR0917
     own: Array,
     mixed: Array,
     msd: Array,
@@ -186,46 +190,74 @@ def _fit_bursts(  # noqa: PLR0917
     *,
     seen: bool,
 ) -> tuple[float, float, float, Array]:
-    """Return chance and delay of hops set off, a factor for the length of hops, and a hop's shape in time.
+    """Return the part of ions that is mobile and its memory, a factor for the length of hops, and a hop's shape in time.
 
-    Cumulants of independent bursts add up, so the fourth cumulant is the rate of bursts times the mean over bursts of
-    the fourth power of what they add to a displacement, summed over the window's place.  Law and shape are
-    fitted in turn.
+    Cumulants of independent bursts, a hop with its returns, add up, so the fourth cumulant is the rate of bursts times
+    the mean over bursts of the fourth power of what they add to a displacement, summed over the window's place.
+    Where the rate itself varies, the covariance of the conditional variances comes on top.
     """
     scale, cross = msd**2, msd * np.roll(msd, 1, axis=1)
     wanted = np.concatenate([own / scale, mixed / cross], axis=1)
     # Relative errors at lags where there is something, absolute ones where there is little.
-    sure = 1.0 / (0.1 + np.abs(own / scale).mean(axis=1, keepdims=True))
+    sure = 1.0 / (0.5 + np.abs(own / scale).mean(axis=1, keepdims=True))
     square = (vectors**2).mean(axis=0)
     fitted = vectors * np.sqrt(weight / np.maximum(square, 1e-12) * square.sum() / max(weight.sum(), 1e-12))
-    total = float(weight.sum() / square.sum())
+    rate = float(weight.sum() / square.sum()) * (1.0 - returns[0])
+    # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
+    low, high = (0.8, 1.25) if seen else (1e-6, 1e6)
+    best: tuple[float, float, float, float, Array] = (np.inf, 1.0, 1.0, 1.0, _half_sine(1))
+    for width in _WIDTHS:
+        shape = _half_sine(width)
+        alone, pair, second = _burst(np.random.default_rng(1), fitted, shape, lags, returns)
+        one = rate * np.concatenate([alone / scale, pair / cross], axis=1)
+        still, factor, _ = _two_parts(one, np.zeros_like(one), wanted, sure, (low, high))
+        found = (still, factor, 1.0, 1.0, shape)
+        for turn in _TURN:
+            spread = _varying(rate * second, turn)
+            other = np.concatenate([3.0 * spread[0] / scale, spread[1] / cross], axis=1)
+            misfit, factor, variance = _two_parts(one, other, wanted, sure, (low, high))
+            if misfit < min(found[0], _EARNED * still):  # must earn its place
+                found = (misfit, factor, 1.0 / (1.0 + variance), float(turn), shape)
+        best = min(best, found, key=lambda fit: fit[0])
+    _, factor, mobile, turn, shape = best
+    return mobile, turn, float(np.sqrt(factor)), shape
 
-    def misfit(shape: Array, onward: float, calm: float) -> tuple[float, float]:
-        alone, pair = _burst(np.random.default_rng(1), fitted, shape, lags, (*returns, onward, calm))
-        one = np.concatenate([alone / scale, pair / cross], axis=1) * total * (1.0 - returns[0] - onward)
-        # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
-        heavy, ours = sure * wanted[:, :3], sure * one[:, :3]
-        factor = float((ours * heavy).sum() / max(float((ours**2).sum()), 1e-30))
-        factor = float(np.clip(factor, 0.8, 1.25)) if seen else max(factor, 1e-6)
-        return float((((one * factor - wanted) * sure) ** 2).sum()), factor
 
-    shape, best = _half_sine(1), (0.0, 1.0, 1.0)
-    for _ in range(2):
-        tries = [(misfit(_half_sine(width), *best[:2]), width) for width in _WIDTHS]
-        shape = _half_sine(min(tries)[1])
-        laws = [(on, calm) for on in _ONWARD if on + returns[0] <= 0.9 for calm in (_CALM if on > 0.0 else _CALM[:1])]
-        found = [(misfit(shape, *law), law) for law in laws]
-        # Bursts must earn their place: the plainer law wins where they fit little better.
-        (_, factor), (onward, calm) = min(found, key=lambda one: one[0][0] * (1.0 + 0.3 * one[1][0]))
-        best = (onward, calm, float(np.sqrt(factor)))
-    return *best, shape
+def _two_parts(
+    one: Array, other: Array, wanted: Array, sure: Array, between: tuple[float, float]
+) -> tuple[float, float, float]:
+    """Return misfit and coefficients of the best sum of two cumulants, weighted by `sure`."""
+    from scipy.optimize import lsq_linear
+
+    design = np.stack([(sure * one).ravel(), (sure * other).ravel()], axis=1)
+    limits = ([between[0], 0.0], [between[1], 1.0 / _MOBILE - 1.0])
+    fit = lsq_linear(design, (sure * wanted).ravel(), bounds=limits)
+    return float(2.0 * fit.cost), float(fit.x[0]), float(fit.x[1])
+
+
+def _varying(second: Array, turn: float) -> tuple[Array, Array]:
+    """Return the (co)variance of conditional MSDs, (M, 3) each, for a rate of variance one and exponential memory.
+
+    Parameters
+    ----------
+    second : (M, places, 3) what hops begun at each place add to the MSD at each lag.
+    turn : memory in records.
+    """
+    from scipy.signal import lfilter
+
+    keep = 1.0 - 1.0 / turn
+    # Σ_s ρ^|t − s| K(s), as two exponential filters
+    ahead = lfilter([1.0], [1.0, -keep], second, axis=1)
+    behind = lfilter([1.0], [1.0, -keep], second[:, ::-1], axis=1)[:, ::-1]
+    smooth = ahead + behind - second
+    return np.einsum("mtx,mtx->mx", second, smooth), np.einsum("mtx,mtx->mx", np.roll(second, 1, axis=2), smooth)
 
 
 def _burst(
-    rng: np.random.Generator, vectors: Array, shape: Array, lags: Any, law: tuple[float, float, float, float]
-) -> tuple[Array, Array]:
-    """Return ⟨Σ x⁴⟩ and ⟨Σ x²y²⟩ by lag, (M, 3), over the places of a window, of bursts of hops."""
-    back, delay, onward, calm = law
+    rng: np.random.Generator, vectors: Array, shape: Array, lags: Any, returns: tuple[float, float]
+) -> tuple[Array, Array, Array]:
+    """Return ⟨Σ x⁴⟩, ⟨Σ x²y²⟩ by lag, (M, 3), and ⟨x²⟩ by lag and place, of hops with their returns."""
+    back, delay = returns
     longest = int(lags[-1])
     span = 3 * longest
     moves = np.zeros((_BURSTS, span + 2 * longest, 3), dtype=np.float32)
@@ -233,25 +265,20 @@ def _burst(
     move = vectors[rng.integers(len(vectors), size=_BURSTS)]
     while len(number):
         np.add.at(moves, (number, when), move)
-        undone, sets_off = rng.random(len(number)) < back, rng.random(len(number)) < onward
-        count = int(sets_off.sum())
-        when = np.concatenate([
-            when[undone] + rng.geometric(1.0 / max(delay, 1.0), int(undone.sum())),
-            when[sets_off] + rng.geometric(1.0 / max(calm, 1.0), count),
-        ])  # fmt: skip
-        new = vectors[rng.integers(len(vectors), size=count)] * rng.choice([-1.0, 1.0], size=(count, 1))
-        move = np.concatenate([-move[undone], new])
-        number = np.concatenate([number[undone], number[sets_off]])
+        undone = rng.random(len(number)) < back
+        number, move = number[undone], -move[undone]
+        when = when[undone] + rng.geometric(1.0 / max(delay, 1.0), len(number))
         inside = when < longest + span
         number, when, move = number[inside], when[inside], move[inside]
     path = np.cumsum(moves, axis=1)
     smooth = sum(part * np.roll(path, place, axis=1) for place, part in enumerate(shape))
-    own, mixed = [], []
+    own, mixed, second = [], [], []
     for lag in lags:
         square = (smooth[:, lag:] - smooth[:, :-lag])[:, : span + longest] ** 2
         own.append(np.einsum("btx,btx->x", square, square) / _BURSTS)
         mixed.append(np.einsum("btx,btx->x", square, square[..., [2, 0, 1]]) / _BURSTS)
-    return np.array(own), np.array(mixed)
+        second.append(square.mean(axis=0))
+    return np.array(own), np.array(mixed), np.array(second, dtype=np.float64)
 
 
 def _directions(rng: np.random.Generator, count: int) -> Array:

@@ -96,7 +96,10 @@ def _train(  # noqa: PLR0917
     if rank:
         state.source.manual_seed(settings.seed * 1000 + rank * 7919 + state.step)
     if settings.steps == 0:
-        remember_best(state, look_at(state, settings, judged, device)["distance"])
+        state.history = [{"step": 0.0, "loss": 0.0, **look_at(state, settings, judged, device)}]
+        remember_best(state, state.history[0]["distance"])
+        if rank == 0:
+            write_text(out / "train.csv", _csv(state.history))
     begun, warned = time.monotonic() - state.seconds, set[str]()
     while state.step < settings.steps:
         _set_rate(state, settings)
