@@ -1,4 +1,4 @@
-"""Hops at random times, of ions that are mobile for a while, that may be undone: the sparse noise behind the generator."""
+"""Hops of ions that are mobile for a while, which may be undone: the sparse noise behind the generator."""
 
 from dataclasses import dataclass
 

@@ -28,7 +28,7 @@ _POINTS = 4096
 class Start:
     """Increments as filtered Gaussian noise plus hops: what is known of the ions without training.
 
-    An ion is mobile for a part of the time, and begins hops at random then.  With chance `back` a hop is followed by its
+    An ion is mobile a part of the time; hops begin at random then.  With chance `back` a hop is followed by its
     reverse, geometrically distributed records later, which may be undone in turn.
 
     Attributes
@@ -57,13 +57,12 @@ def make_start(train: Windows) -> Start:
     """Return the start that has the moments of the training windows.
 
     Rattling in a cage adds a constant to the MSD at lags beyond its memory, so the MSD there tells how hops return:
-    MSD(n) = c + w F(n), F from the spectrum w [1 + 2 Re(−qφ/(1 + qφ))] of hops of variance w a record
-    whose returns, of chance q, have the characteristic function φ of the delay.  Their vectors are
-    those of jumps seen in the
-    data; without enough of them, any direction.  The fourth cumulants ⟨x⁴⟩ and ⟨x²y²⟩ by lag tell the records a hop
-    takes, its length, and how long ions stay mobile: a variance v of the rate of hops adds 3 v G_x² to ⟨x⁴⟩ and v G_x G_y to
-    ⟨x²y²⟩, G the MSD of hops averaged over that memory.
-    Gaussian noise carries what is left of the spectrum, so that C(k) and the MSD within a window are those of the data.
+    MSD(n) = c + w F(n), F from the spectrum w [1 + 2 Re(−qφ/(1 + qφ))] of hops of variance w a record whose returns,
+    of chance q, have the characteristic function φ of the delay.  Their vectors are those of jumps seen in the data;
+    without enough of them, any direction.  The fourth cumulants ⟨x⁴⟩ and ⟨x²y²⟩ by lag tell the records a hop takes,
+    its length, and how long ions stay mobile: where the rate of hops varies by v, they are larger by 3 v Gxx and
+    v Gxy, the covariance of the conditional MSDs over that memory.  Gaussian noise carries what is left of the
+    spectrum, so that C(k) and the MSD within a window are those of the data.
 
     Raises
     ------
@@ -190,7 +189,7 @@ def _fit_law(  # noqa: PLR0917
     *,
     seen: bool,
 ) -> tuple[float, float, float, Array]:
-    """Return the part of ions that is mobile and its memory, a factor for the length of hops, and a hop's shape in time.
+    """Return the mobile part of the ions and its memory, a factor for the length of hops, and a hop's shape in time.
 
     Cumulants of independent bursts, a hop with its returns, add up, so the fourth cumulant is the rate of bursts times
     the mean over bursts of the fourth power of what they add to a displacement, summed over the window's place.

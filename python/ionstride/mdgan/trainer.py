@@ -314,7 +314,7 @@ def _memory(settings: TrainSettings) -> Iterator[None]:
 
 
 def _words(row: dict[str, float], state: State) -> str:
-    best = f", best {state.best['distance']:.4f} at {state.best['step']}" if state.best else ""
+    best = f", kept {state.best['distance']:.4f} at {state.best['step']}" if state.best else ""
     return (
         f"distance {row['distance']:.4f}{best}; variance {row['variance_x']:.2f} {row['variance_y']:.2f} "
         f"{row['variance_z']:.2f}; α₂ " + " ".join(f"{row[f'alpha2_{lag}']:.2f}" for lag in measures.LAGS)

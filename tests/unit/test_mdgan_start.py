@@ -1,0 +1,75 @@
+"""Where the generator starts: hops of ions that are mobile for a while, found from moments of the data."""
+
+import numpy as np
+import torch
+from hopping import hopping
+
+from ionstride.mdgan.hops import Law, mobility
+from ionstride.mdgan.networks import Generator
+from ionstride.mdgan.start import make_start
+from ionstride.mdgan.windows import windows
+from ionstride.transport import displacements_from_arrays
+
+
+def source(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def law(mobile, turn):
+    known = {"chance": 0.01, "back": 0.3, "delay": 5.0, "mobile": mobile, "turn": turn}
+    return Law(vectors=torch.eye(3), **{name: torch.tensor(value) for name, value in known.items()})
+
+
+def test_mobility_has_its_part_and_its_memory_across_pieces():
+    """Fault: a latent state drawn anew at each piece of a stream, so that slow motion is lost every chunk."""
+    pieces, before = [], None
+    for _ in range(20):
+        made = mobility(law(0.3, 50.0), 4000, 40, source(len(pieces)), before)
+        before = made[:, -1]
+        pieces.append(made)
+    m = torch.cat(pieces, dim=1).double()
+    assert abs(float(m.mean()) - 0.3) < 0.01
+    m = m - 0.3
+    for lag in (1, 20, 60):
+        found = float((m[:, lag:] * m[:, :-lag]).mean() / (0.3 * 0.7))
+        assert abs(found - (1.0 - 1.0 / 50.0) ** lag) < 0.03
+    # the same across the joints of the pieces
+    joint = (m[:, 40::40] * m[:, 39:-1:40]).mean() / (0.3 * 0.7)
+    assert abs(float(joint) - 0.98) < 0.02
+
+
+def heterogeneous(ions, frames, mobile, turn, seed):
+    """Ions that rattle and, while mobile, hop on a cubic lattice; no returns."""
+    rng = np.random.default_rng(seed)
+    state = rng.random(ions) < mobile
+    step = np.zeros((ions, frames, 3))
+    for t in range(1, frames):
+        anew = rng.random(ions) < 1.0 / turn
+        state = np.where(anew, rng.random(ions) < mobile, state)
+        hop = np.flatnonzero(state & (rng.random(ions) < 0.01 / mobile))
+        step[hop, t, rng.integers(3, size=len(hop))] = 3.0 * rng.choice([-1.0, 1.0], size=len(hop))
+    return np.cumsum(step, axis=1) + 0.2 * rng.standard_normal(step.shape)
+
+
+def alpha2(x, lag):
+    square = ((x[:, lag:] - x[:, :-lag]) ** 2).sum(axis=2)
+    return 0.6 * (square**2).mean() / square.mean() ** 2 - 1.0
+
+
+def test_start_finds_that_ions_differ_for_longer_than_a_window():
+    """Fault: α₂ that decays within a window where ions stay mobile, or trapped, for several."""
+    x = heterogeneous(60, 4001, 0.25, 150.0, seed=4)
+    data = displacements_from_arrays(x, dt_ps=0.1, temperature_K=1000.0, volume_A3=1e4)
+    start = make_start(windows(data, 64, 1))
+    assert 0.15 < start.mobile < 0.4
+    assert 60.0 < start.turn < 400.0
+    made = Generator(start).sample(2000, 260, source()).detach().numpy() * start.scale_A
+    long = heterogeneous(1500, 600, 0.25, 150.0, seed=5)
+    for lag in (16, 64, 256):
+        assert abs(alpha2(np.cumsum(made, axis=1, dtype=np.float64), lag) / alpha2(long, lag) - 1.0) < 0.3
+
+
+def test_start_finds_no_such_difference_where_there_is_none():
+    """Fault: noise of the fourth cumulants read as ions that are trapped."""
+    for seed in (1, 2, 3):
+        assert make_start(windows(hopping(12, 4001, runs=3, seed=seed), 128, 1)).mobile == 1.0
