@@ -117,11 +117,13 @@ def vasprun(file, data, *, unconverged=(), nelm=60, end=True, extra=""):
     file.write_text("\n".join([*out, "</modeling>" if end else "", ""]))
 
 
-def outcar(file, data, *, unconverged=(), nelm=60, functional="PE"):
+def outcar(file, data, *, unconverged=(), nelm=60, functional="PE", old=False):
+    """Write an OUTCAR; of an `old` VASP it says that EDIFF is reached whenever the loop ends."""
     out = [" vasp.6.3.0 20Jan22 complex", " executed on             LinuxGNU", ""]
     for name in ("Li_sv 10Sep2004", "S 06Sep2000"):
         out += [f"   TITEL  = PAW_PBE {name}"]
     out += ["   ions per type =              16  16", f"   NELM   = {nelm:6d};   NELMIN=  2; NELMDL= -5"]
+    out += ["   EDIFF  = 0.1E-05   stopping-criterion for ELM"]
     out += [
         "   ENCUT  =  520.0 eV  38.22 Ry",
         f"   GGA     =    {functional}    GGA type",
@@ -133,9 +135,10 @@ def outcar(file, data, *, unconverged=(), nelm=60, functional="PE"):
         bad = number in unconverged
         for k in range(1, (nelm if bad else 5) + 1):
             out += [f"{'-' * 30} Iteration {number + 1:6d}({k:4d})  {'-' * 30}"]
+            out += [f" total energy-change (2. order) :{0.1**k if k < 5 or bad else 2e-7:14.7E}  (-0.1E-08)"]
         out += [
             "------------------------ aborting loop "
-            + ("EDIFF was not reached (unconverged)" if bad else "because EDIFF is reached")
+            + ("EDIFF was not reached (unconverged)" if bad and not old else "because EDIFF is reached")
         ]
         xx, yy, zz, xy, yz, zx = kbar(c, w).ravel()[[0, 4, 8, 1, 5, 2]]
         out += ["  FORCE on cell =-STRESS in cart. coord.  units (eV):", "  Direction    XX          YY", *["  x"] * 12]

@@ -71,6 +71,22 @@ def test_unconverged_steps_are_left_out_and_counted(kind, tmp_path):
     assert parts[0].dropped == {"electronic steps did not converge": 2}
 
 
+def test_old_vasp_says_converged_when_it_is_not(tmp_path):
+    """Fault: VASP 5 writes 'EDIFF is reached' at NELM too, and its unconverged steps were taken for labels."""
+    write.outcar(tmp_path / "OUTCAR", DATA, unconverged=(3, 7), nelm=4, old=True)
+    (part,) = read_source(tmp_path / "OUTCAR")[1]
+    assert part.dropped == {"electronic steps did not converge": 2} and 3 not in part.frame_number
+
+
+def test_enthalpy_of_a_vasprun_is_no_energy(tmp_path):
+    """Fault: under PSTRESS the last e_fr_energy of a step is an enthalpy; PV, which varies with the cell, stayed in."""
+    volume = np.abs(np.linalg.det(DATA[1]))
+    enthalpy = DATA[2] + 50.0 / 1602.1766208 * volume
+    pressed = '<i name="PSTRESS">     50.00000000</i>'
+    write.vasprun(tmp_path / "vasprun.xml", (*DATA[:2], enthalpy, *DATA[3:]), extra=pressed)
+    check_same(read_source(tmp_path / "vasprun.xml")[1], DATA, digits=1e-6)
+
+
 def test_the_sign_of_siesta_follows_the_pressure(tmp_path):
     """Fault: SIESTA's stress, positive under tension, taken for a pressure; a potential that expands what is pulled."""
     write.siesta(tmp_path / "a.out", DATA)
