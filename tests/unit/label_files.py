@@ -280,6 +280,49 @@ def cp2k(folder, data, *, unconverged=(), energy_factor=1.0, force_factor=1.0, l
         (folder / name).write_text("\n".join(lines) + "\n")
 
 
+def cp2k_point(file, data, kinds=SYMBOLS, steps=1):
+    """The output of a single point of the first frame, or of a relaxation; each atom's kind may have any name."""
+    x, c, e, f, _ = (one[0] for one in data)
+    names = list(dict.fromkeys(kinds))
+    out = [" DBCSR| CPU Multiplication driver            BLAS", " CP2K| version string:   CP2K version 2023.1"]
+    out += [" FUNCTIONAL| PBE:", *(f" CELL| Vector {a} [angstrom]: {r}" for a, r in zip("abc", rows(c), strict=True))]
+    out += [f"  {k}. Atomic kind: {name}    Number of atoms:  16" for k, name in enumerate(names, 1)]
+    out += [
+        " MODULE QUICKSTEP:  ATOMIC COORDINATES IN angstrom",
+        "",
+        "  Atom  Kind  Element  X  Y  Z  Z(eff)  Mass",
+        "",
+    ]
+    for k, (s, kind, r) in enumerate(zip(SYMBOLS, kinds, rows(x), strict=True), 1):
+        out += [f"  {k:6d} {names.index(kind) + 1:5d} {s:2s}  {3 if s == 'Li' else 16} {r} 3.00 6.9390"]
+    out += ["", " SCF PARAMETERS", "  *** SCF run converged in    14 steps ***", ""]
+    for _ in range(steps):
+        out += [f" ENERGY| Total FORCE_EVAL ( QS ) energy [a.u.]:  {e / HARTREE_EV:.12f}", ""]
+    out += [" ATOMIC FORCES in [a.u.]", "", " # Atom   Kind   Element          X              Y              Z"]
+    for k, (s, r) in enumerate(zip(SYMBOLS, rows(f / HARTREE_EV * BOHR_A), strict=True), 1):
+        out += [f"  {k:6d} {names.index(kinds[k - 1]) + 1:5d}  {s:2s} {r}"]
+    file.write_text("\n".join([*out, " SUM OF ATOMIC FORCES   0.0 0.0 0.0 0.0", ""]))
+
+
+def cp(folder, data, step):
+    """The files of a cp.x run called lis, frames at the given steps."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table, positions, forces, cells = [], [], [], []
+    for k, x, c, e, f in zip(step, *data[:4], strict=True):
+        ps = k * STEP_FS / 1000
+        table += [f"{k} {ps:.6E} 0.0 0.0 500.0 {e / HARTREE_EV:.10f} 0.0 0.0 0.0 0.0 0.0"]
+        positions += [f"{k} {ps:.8f}", *rows(x / BOHR_A)]
+        forces += [f"{k} {ps:.8f}", *rows(f / HARTREE_EV * BOHR_A)]
+        cells += [f"{k} {ps:.8f}", *rows(c.T / BOHR_A)]
+    given = [
+        "&system", " ibrav = 0", " nat = 32", " ntyp = 2", "/", "ATOMIC_SPECIES", "Li 6.94 Li.upf", "S 32.06 S.upf"
+    ]  # fmt: skip
+    given += ["ATOMIC_POSITIONS {bohr}", *(f"{s} 0.0 0.0 0.0" for s in SYMBOLS), "CELL_PARAMETERS {bohr}"]
+    given += rows(data[1][0] / BOHR_A)
+    for name, lines in (("evp", table), ("pos", positions), ("for", forces), ("cel", cells), ("in", given)):
+        (folder / f"lis.{name}").write_text("\n".join(lines) + "\n")
+
+
 def pw(file, data, *, unconverged=()):
     a = data[1][0, 0, 0] / BOHR_A
     out = [

@@ -87,6 +87,38 @@ def test_enthalpy_of_a_vasprun_is_no_energy(tmp_path):
     check_same(read_source(tmp_path / "vasprun.xml")[1], DATA, digits=1e-6)
 
 
+def test_notices_of_pw_are_no_steps(tmp_path):
+    """Fault: pw.x notes that ATOMIC_POSITIONS have no units, ASE took the note for a step: no frame could be read."""
+    write.pw(tmp_path / "pw.out", DATA)
+    head, line, rest = (tmp_path / "pw.out").read_text().partition("     bravais-lattice index")
+    notice = "     DEPRECATED: no units specified in ATOMIC_POSITIONS card\n     ATOMIC_POSITIONS: units set to alat\n"
+    (tmp_path / "pw.out").write_text(head + notice + line + rest)
+    check_same(read_source(tmp_path / "pw.out")[1], DATA, digits=1e-6)
+
+
+def test_elements_of_cp2k_are_not_its_kinds(tmp_path):
+    """Fault: a cobalt of &KIND Al with ELEMENT Co came out as aluminium; a relaxation's last energy with first atoms."""
+    kinds = ["Al" if k < 8 else s for k, s in enumerate(write.SYMBOLS)]
+    write.cp2k_point(tmp_path / "point.out", DATA, kinds)
+    (part,) = read_source(tmp_path / "point.out")[1]
+    assert part.symbols == tuple(write.SYMBOLS) and np.allclose(part.force_eV_A, DATA[3][:1], atol=1e-6)
+    (tmp_path / "point.inp").write_text("&COORD\n SCALED\n Li 0.0 0.0 0.0\n&END COORD\n")
+    assert read_source(tmp_path / "point.out")[1][0].symbols == tuple(write.SYMBOLS)
+    write.cp2k_point(tmp_path / "relax.out", DATA, steps=3)
+    with pytest.raises(FormatError, match="3 steps"):
+        read_source(tmp_path / "relax.out")
+
+
+def test_times_of_a_cp_run(tmp_path):
+    """Fault: frames of cp.x at uneven steps numbered 0, 1, 2: a wrong D and a wrong temperature."""
+    step = np.array([0, 5, 6, 20, 25, 30, 31, 40, 45, 50, 60, 61])
+    write.cp(tmp_path, DATA, step)
+    (part,) = read_source(tmp_path / "lis.evp")[1]
+    assert part.frame_number.tolist() == step.tolist()
+    assert part.frame_ps == pytest.approx(0.002) and part.temperature_K == pytest.approx(500.0)
+    assert np.allclose(part.energy_eV, DATA[2], atol=1e-5)
+
+
 def test_the_sign_of_siesta_follows_the_pressure(tmp_path):
     """Fault: SIESTA's stress, positive under tension, taken for a pressure; a potential that expands what is pulled."""
     write.siesta(tmp_path / "a.out", DATA)
