@@ -97,7 +97,7 @@ def test_notices_of_pw_are_no_steps(tmp_path):
 
 
 def test_elements_of_cp2k_are_not_its_kinds(tmp_path):
-    """Fault: a cobalt of &KIND Al with ELEMENT Co came out as aluminium; a relaxation's last energy with first atoms."""
+    """Fault: a cobalt of &KIND Al with ELEMENT Co came out as aluminium; a last energy went with the first atoms."""
     kinds = ["Al" if k < 8 else s for k, s in enumerate(write.SYMBOLS)]
     write.cp2k_point(tmp_path / "point.out", DATA, kinds)
     (part,) = read_source(tmp_path / "point.out")[1]

@@ -154,7 +154,7 @@ def _whole_part(file: Path, seen: _Seen) -> Iterator[Path]:
 
 
 def _look_at_outcar(file: Path) -> _Seen:
-    """Return settings and convergence; VASP 5 says 'EDIFF is reached' at NELM too, so there the change must be small."""
+    """Return settings and convergence; VASP 5 says 'EDIFF is reached' at NELM too: there the change must be small."""
     seen = _Seen()
     electronic, reached, failed, change = 0, False, False, np.inf
     with file.open(errors="replace") as stream:
