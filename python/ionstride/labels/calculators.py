@@ -62,7 +62,7 @@ def read_settings(name: str, file: Path | None = None) -> dict[str, Any]:
     if file is None:
         return {}
     if name == "chgnet":
-        raise InputError(f"settings '{file}': chgnet has none")
+        raise InputError(f"settings '{file}': chgnet has none; leave them out, or name another calculator")
     if not file.is_file():
         raise InputError(f"settings '{file}' are not there")
     try:
