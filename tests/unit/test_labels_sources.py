@@ -290,6 +290,66 @@ def test_shuffled_frames_or_atoms_are_refused():
         check_units(frames(data[2], data[3][:, np.random.default_rng(1).permutation(32)]))
 
 
+def test_a_few_rattled_cells_of_an_anharmonic_crystal_pass():
+    """Fault: a dozen strained cells with right labels refused for their units, after all of them were labelled."""
+    from ase.build import bulk
+    from ase.calculators.lj import LennardJones
+
+    from ionstride.labels import rattled_cells
+    from ionstride.labels.worker import evaluate
+    from ionstride.records import LabelledFrames, Structure
+
+    atoms = bulk("Ar", "fcc", a=3.4, cubic=True) * (2, 2, 2)
+    pure = Structure(tuple(write.SYMBOLS), atoms.positions, atoms.cell.array)
+    for seed in (1, 2, 3):
+        cells = rattled_cells(pure, 12, 0.1, 0.03, seed)
+        calculator = LennardJones(epsilon=0.1, sigma=2.2, rc=5.0, smooth=True)
+        found = [evaluate(calculator, c.symbols, c.positions_A, c.cell_A) for c in cells]
+        for factor in (1.0, 1 / 13.6057):
+            frames = LabelledFrames(
+                pure.symbols,
+                np.array([c.positions_A for c in cells]),
+                np.array([c.cell_A for c in cells]),
+                np.array([float(f["energy_eV"]) for f in found]) * factor,
+                np.array([f["force_eV_A"] for f in found]),
+                np.zeros(12, int),
+                np.arange(12),
+                "LJ",
+                np.array([f["virial_eV"] for f in found]),
+            )
+            if factor == 1.0:
+                check_units(frames)
+            else:
+                with pytest.raises(InputError, match="Ry"):
+                    check_units(frames)
+
+
+def test_shuffled_runs_are_checked_as_sharply():
+    """Fault: of a long run in no order only pairs far apart were compared, a slope of 0.9 for right units."""
+    from ase.build import bulk
+
+    from ionstride.records import LabelledFrames
+
+    rng = np.random.default_rng(2)
+    crystal = bulk("Ar", "fcc", a=3.4, cubic=True) * (2, 2, 2)
+    phase, speed = 2 * np.pi * rng.random((32, 3)), rng.uniform(0.02, 0.06, (32, 3))
+    u = 0.2 * np.sin(phase + speed * np.arange(1500)[:, None, None])
+    energy, force = (2.0 * u**2 + 20.0 * u**4).sum(axis=(1, 2)), -(4.0 * u + 80.0 * u**3)
+    order = rng.permutation(1500)
+    frames = LabelledFrames(
+        tuple(write.SYMBOLS),
+        (crystal.positions + u)[order],
+        np.broadcast_to(crystal.cell.array, (1500, 3, 3)).copy(),
+        energy[order],
+        force[order],
+        np.zeros(1500, int),
+        np.arange(1500),
+        "model",
+    )
+    found = check_units(frames)["groups"][0]
+    assert found["rms_A"] < 0.05 and found["slope"] == pytest.approx(1.0, abs=0.01)
+
+
 def test_pressure_against_volume_settles_the_sign(tmp_path):
     """Fault: virials of the wrong sign in constant-cell runs, where no strain tells."""
     from ase.io import write as save
