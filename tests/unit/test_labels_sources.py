@@ -299,11 +299,11 @@ def test_a_few_rattled_cells_of_an_anharmonic_crystal_pass():
     from ionstride.labels.worker import evaluate
     from ionstride.records import LabelledFrames, Structure
 
-    atoms = bulk("Ar", "fcc", a=3.4, cubic=True) * (2, 2, 2)
-    pure = Structure(tuple(write.SYMBOLS), atoms.positions, atoms.cell.array)
+    atoms = bulk("Li2S", "fluorite", a=5.7, cubic=True)
+    pure = Structure(tuple(atoms.get_chemical_symbols()), atoms.positions, atoms.cell.array)
     for seed in (1, 2, 3):
-        cells = rattled_cells(pure, 12, 0.1, 0.03, seed)
-        calculator = LennardJones(epsilon=0.1, sigma=2.2, rc=5.0, smooth=True)
+        cells = rattled_cells(pure, 12, 0.12, 0.03, seed)
+        calculator = LennardJones(epsilon=0.03, sigma=2.2, rc=6.0)
         found = [evaluate(calculator, c.symbols, c.positions_A, c.cell_A) for c in cells]
         for factor in (1.0, 1 / 13.6057):
             frames = LabelledFrames(
