@@ -96,6 +96,15 @@ def test_notices_of_pw_are_no_steps(tmp_path):
     check_same(read_source(tmp_path / "pw.out")[1], DATA, digits=1e-6)
 
 
+def test_energies_of_hybrids_are_the_last(tmp_path):
+    """Fault: pw.x prints an energy of each stage of a hybrid, and the first, without exact exchange, was the label."""
+    write.pw(tmp_path / "pw.out", DATA)
+    text = (tmp_path / "pw.out").read_text().replace("!    total energy", "!!   total energy")
+    stages = "!    total energy              =      -67.96998179 Ry\n!    total energy   =      -66.79024886 Ry\n\n"
+    (tmp_path / "pw.out").write_text(text.replace("!!   total", stages + "!!   total"))
+    check_same(read_source(tmp_path / "pw.out")[1], DATA, digits=1e-6)
+
+
 def test_elements_of_cp2k_are_not_its_kinds(tmp_path):
     """Fault: a cobalt of &KIND Al with ELEMENT Co came out as aluminium; a last energy went with the first atoms."""
     kinds = ["Al" if k < 8 else s for k, s in enumerate(write.SYMBOLS)]

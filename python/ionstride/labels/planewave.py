@@ -39,7 +39,7 @@ def read_pw(file: Path) -> list[Part]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # pw.x names the card in a notice where the input gave no units; ASE takes that for a step of the run.
-            plain: Any = io.StringIO(_NOTICE.sub("", text))
+            plain: Any = io.StringIO(_last_energies(_NOTICE.sub("", text)))
             for atoms in iread(plain, index=":", format="espresso-out", results_required=False):
                 images.append(atoms)
     except Exception as error:  # ASE raises whatever its parsing runs into; a killed run ends anywhere
@@ -68,6 +68,22 @@ def read_pw(file: Path) -> list[Part]:
         )
         for k, part in enumerate(parts)
     ]
+
+
+def _last_energies(text: str) -> str:
+    """Return the output with one energy a step, the last: ASE takes the first, that of a hybrid's start."""
+    lines = text.splitlines(keepends=True)
+    last = -1
+    for k, line in enumerate(lines):
+        if line.startswith(("ATOMIC_POSITIONS", "     Program PWSCF")) or "Forces acting on" in line:
+            last = -1
+        elif line.startswith("!") and "total energy" in line:
+            if last >= 0:
+                lines[last] = "\n"
+            last = k
+            if line.startswith("!!"):
+                lines[k] = "! " + line[2:]
+    return "".join(lines)
 
 
 def _known(results: dict[str, Any]) -> set[str]:
