@@ -79,6 +79,8 @@ def doped(structure: Structure, substitutions: Sequence[Substitution], seed: int
     InputError
         If the charges do not add up, or there are fewer atoms of an element than asked for.
     """
+    if seed < 0:
+        raise InputError(f"seed {seed}, wanted zero or more")
     change = 0
     for one in substitutions:
         for symbol in (one.old, one.new):

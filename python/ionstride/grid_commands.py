@@ -84,6 +84,8 @@ def _plan(args: argparse.Namespace) -> int:
             repeats = three(",".join(map(str, study.structure.supercell)))
         temperatures = temperatures or list(study.md.temperatures_K)
         calculator = args.calculator or study.reference.calculator
+        if study.reference.settings and args.settings is None and calculator == study.reference.calculator:
+            args.settings = study.path(study.reference.settings)
     if not files:
         raise InputError("no structures were given, wanted files of cells, or --study with structure.file")
     if not temperatures:

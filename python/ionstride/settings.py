@@ -48,7 +48,10 @@ class ReferenceSettings:
     )
     frame_number: str = _set("", ".npy with each frame's number in its run (for one file of frames)")
     method: str = _set("", "code and functional of the frames, for the record, e.g. 'VASP PBE'")
-    calculator: str = _set("chgnet", "'chgnet' or 'module:function' returning an ASE calculator")
+    calculator: str = _set(
+        "chgnet", "'chgnet', 'cp2k', 'vasp', 'siesta', 'espresso', or 'module:function' returning an ASE calculator"
+    )
+    settings: str = _set("", "TOML of the calculator's settings, see 'ionstride label --print-settings CODE'")
     n_frames: int = _set(100, "rattled and strained cells labelled first")
     rattle_A: float = _set(0.12, "standard deviation of the largest rattle, Å (from a quarter of it upwards)")
     strain: float = _set(0.03, "largest strain component")
@@ -227,7 +230,7 @@ def _override(tables: dict[str, Any], text: str) -> None:
     except tomllib.TOMLDecodeError:
         parsed = value
     # A path given on the command line starts where the user stands, not where the file lies.
-    if key in ("structure.file", "reference.frames", "reference.frame_number", "potential.model"):
+    if key in ("structure.file", "reference.frames", "reference.frame_number", "reference.settings", "potential.model"):
         if isinstance(parsed, list):
             parsed = [str(Path(p).absolute()) if isinstance(p, str) and p else p for p in parsed]
         elif isinstance(parsed, str) and parsed:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import __version__
+from . import __version__, labels
 from .deck import check_md
 from .errors import InputError
 from .potential import check_backend
@@ -23,6 +23,7 @@ from .runrecord import (
 )
 from .settings import STAGES, Study, as_dict
 from .stages import STAGE_LIST, Work, formula, read_cell, read_polyhedra
+from .stages.reference import calculator_settings
 from .ui import Screen, time_words
 
 
@@ -109,8 +110,10 @@ def preflight(work: Work, last: str) -> None:
     trains = not study.potential.model
     labels_here = trains and not work.frame_files
     check_md(study.md)
-    if "reference" in ahead and labels_here and study.reference.calculator == "chgnet":
-        need_package("chgnet", "reference")
+    if "reference" in ahead and labels_here:
+        if study.reference.calculator == "chgnet":
+            need_package("chgnet", "reference")
+        labels.check_calculator(study.reference.calculator, calculator_settings(study))
     if ("potential" in ahead or ("learning" in ahead and labels_here)) and trains:
         check_backend(study.potential.backend)
     if "md" in ahead or ("learning" in ahead and labels_here):

@@ -327,3 +327,35 @@ def test_ions_that_stay_where_they_are(ionstride, tmp_path):
         code, out, err = ionstride("analyze", "still.npz", *words, cwd=tmp_path)
         assert code == 0, err
         assert "not-diffusing" in out or "bound" in out
+
+
+MODULE = """
+from ase.calculators.lj import LennardJones
+
+def make(epsilon=0.01):
+    return LennardJones(epsilon=epsilon, sigma=2.2, rc=5.0)
+"""
+
+
+def test_settings_of_the_calculator_in_a_study(ionstride, study):
+    """Fault: a study labels with a code's defaults whatever its user set, or keeps labels of other settings."""
+    (study / "engine.py").write_text(MODULE)
+    (study / "engine.toml").write_text("epsilon = 0.02\n")
+    text = (study / "study.toml").read_text()
+    settings = '[reference]\ncalculator = "engine:make"\nsettings = "engine.toml"\nn_frames = 10\n'
+    (study / "study.toml").write_text(text + settings)
+    words = ("run", "study.toml", "--until", "reference")
+    spread = []
+    for epsilon in (0.02, 0.02, 0.04):
+        (study / "engine.toml").write_text(f"epsilon = {epsilon}\n")
+        code, out, err = ionstride(*words, cwd=study, env={"PYTHONPATH": str(study)})
+        assert code == 0, err
+        assert ("reference  still good" in out) == (len(spread) == 1)
+        spread.append(json.loads((study / "small-out" / "reference" / "reference.json").read_text())["force_std_eV_A"])
+    assert spread[0] == spread[1] and spread[2] == pytest.approx(2.0 * spread[0])
+    env = {"PYTHONPATH": str(study)}
+    one_sentence(ionstride(*words, "--set", "reference.calculator=chgnet", cwd=study, env=env), "chgnet has none")
+    one_sentence(ionstride(*words, "--set", "reference.calculator=cp2k", cwd=study, env=env), "'epsilon'")
+    one_sentence(ionstride(*words, "--set", "reference.settings=no.toml", cwd=study, env=env), "no.toml", "not there")
+    planned = ionstride("label", "plan", "--study", "study.toml", "--out", "grid", cwd=study, env=env)
+    assert planned[0] == 0 and json.loads((study / "grid" / "grid.json").read_text())["settings"] == {"epsilon": 0.04}

@@ -117,11 +117,13 @@ def vasprun(file, data, *, unconverged=(), nelm=60, end=True, extra=""):
     file.write_text("\n".join([*out, "</modeling>" if end else "", ""]))
 
 
-def outcar(file, data, *, unconverged=(), nelm=60, functional="PE"):
+def outcar(file, data, *, unconverged=(), nelm=60, functional="PE", old=False):
+    """Write an OUTCAR; of an `old` VASP it says that EDIFF is reached whenever the loop ends."""
     out = [" vasp.6.3.0 20Jan22 complex", " executed on             LinuxGNU", ""]
     for name in ("Li_sv 10Sep2004", "S 06Sep2000"):
         out += [f"   TITEL  = PAW_PBE {name}"]
     out += ["   ions per type =              16  16", f"   NELM   = {nelm:6d};   NELMIN=  2; NELMDL= -5"]
+    out += ["   EDIFF  = 0.1E-05   stopping-criterion for ELM"]
     out += [
         "   ENCUT  =  520.0 eV  38.22 Ry",
         f"   GGA     =    {functional}    GGA type",
@@ -133,9 +135,10 @@ def outcar(file, data, *, unconverged=(), nelm=60, functional="PE"):
         bad = number in unconverged
         for k in range(1, (nelm if bad else 5) + 1):
             out += [f"{'-' * 30} Iteration {number + 1:6d}({k:4d})  {'-' * 30}"]
+            out += [f" total energy-change (2. order) :{0.1**k if k < 5 or bad else 2e-7:14.7E}  (-0.1E-08)"]
         out += [
             "------------------------ aborting loop "
-            + ("EDIFF was not reached (unconverged)" if bad else "because EDIFF is reached")
+            + ("EDIFF was not reached (unconverged)" if bad and not old else "because EDIFF is reached")
         ]
         xx, yy, zz, xy, yz, zx = kbar(c, w).ravel()[[0, 4, 8, 1, 5, 2]]
         out += ["  FORCE on cell =-STRESS in cart. coord.  units (eV):", "  Direction    XX          YY", *["  x"] * 12]
@@ -275,6 +278,49 @@ def cp2k(folder, data, *, unconverged=(), energy_factor=1.0, force_factor=1.0, l
         out += [" MD_INI| MD initialization" if number == 0 else f" MD| Step number               {number}"]
     for name, lines in (("lis-pos-1.xyz", pos), ("lis-frc-1.xyz", frc), ("lis-1.cell", cell), ("lis.out", out)):
         (folder / name).write_text("\n".join(lines) + "\n")
+
+
+def cp2k_point(file, data, kinds=SYMBOLS, steps=1):
+    """The output of a single point of the first frame, or of a relaxation; each atom's kind may have any name."""
+    x, c, e, f, _ = (one[0] for one in data)
+    names = list(dict.fromkeys(kinds))
+    out = [" DBCSR| CPU Multiplication driver            BLAS", " CP2K| version string:   CP2K version 2023.1"]
+    out += [" FUNCTIONAL| PBE:", *(f" CELL| Vector {a} [angstrom]: {r}" for a, r in zip("abc", rows(c), strict=True))]
+    out += [f"  {k}. Atomic kind: {name}    Number of atoms:  16" for k, name in enumerate(names, 1)]
+    out += [
+        " MODULE QUICKSTEP:  ATOMIC COORDINATES IN angstrom",
+        "",
+        "  Atom  Kind  Element  X  Y  Z  Z(eff)  Mass",
+        "",
+    ]
+    for k, (s, kind, r) in enumerate(zip(SYMBOLS, kinds, rows(x), strict=True), 1):
+        out += [f"  {k:6d} {names.index(kind) + 1:5d} {s:2s}  {3 if s == 'Li' else 16} {r} 3.00 6.9390"]
+    out += ["", " SCF PARAMETERS", "  *** SCF run converged in    14 steps ***", ""]
+    for _ in range(steps):
+        out += [f" ENERGY| Total FORCE_EVAL ( QS ) energy [a.u.]:  {e / HARTREE_EV:.12f}", ""]
+    out += [" ATOMIC FORCES in [a.u.]", "", " # Atom   Kind   Element          X              Y              Z"]
+    for k, (s, r) in enumerate(zip(SYMBOLS, rows(f / HARTREE_EV * BOHR_A), strict=True), 1):
+        out += [f"  {k:6d} {names.index(kinds[k - 1]) + 1:5d}  {s:2s} {r}"]
+    file.write_text("\n".join([*out, " SUM OF ATOMIC FORCES   0.0 0.0 0.0 0.0", ""]))
+
+
+def cp(folder, data, step):
+    """The files of a cp.x run called lis, frames at the given steps."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table, positions, forces, cells = [], [], [], []
+    for k, x, c, e, f in zip(step, *data[:4], strict=True):
+        ps = k * STEP_FS / 1000
+        table += [f"{k} {ps:.6E} 0.0 0.0 500.0 {e / HARTREE_EV:.10f} 0.0 0.0 0.0 0.0 0.0"]
+        positions += [f"{k} {ps:.8f}", *rows(x / BOHR_A)]
+        forces += [f"{k} {ps:.8f}", *rows(f / HARTREE_EV * BOHR_A)]
+        cells += [f"{k} {ps:.8f}", *rows(c.T / BOHR_A)]
+    given = [
+        "&system", " ibrav = 0", " nat = 32", " ntyp = 2", "/", "ATOMIC_SPECIES", "Li 6.94 Li.upf", "S 32.06 S.upf"
+    ]  # fmt: skip
+    given += ["ATOMIC_POSITIONS {bohr}", *(f"{s} 0.0 0.0 0.0" for s in SYMBOLS), "CELL_PARAMETERS {bohr}"]
+    given += rows(data[1][0] / BOHR_A)
+    for name, lines in (("evp", table), ("pos", positions), ("for", forces), ("cel", cells), ("in", given)):
+        (folder / f"lis.{name}").write_text("\n".join(lines) + "\n")
 
 
 def pw(file, data, *, unconverged=()):

@@ -96,7 +96,7 @@ def test_vasp_input(tmp_path, monkeypatch):
     assert int(incar["IVDW"]) == 12 and int(incar["NSW"]) == 0 and float(incar["EDIFF"]) == 1e-5
     assert said["KPOINTS"].splitlines()[2:4] == ["Gamma", "3 3 2 "] or "3 3 2" in said["KPOINTS"]
     assert said["POSCAR"].split("\n")[0].split() == ["Li", "S"] and "POTCAR" not in said
-    assert calculator_note_of("vasp", tmp_path) == "VASP PBE, PAW (recommended), 450 eV, k-points 3x3x2"
+    assert calculator_note_of("vasp", tmp_path) == "VASP PBE, PAW (recommended), 450 eV, k-points 3x3x2, ivdw = 12"
 
 
 def test_siesta_input(tmp_path, monkeypatch):
@@ -148,6 +148,28 @@ def test_missing_programs_are_named(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(MissingToolError, match="apt-get install cp2k"):
         calculator_note("cp2k")
+
+
+def test_potentials_and_surfaces_are_told_apart(tmp_path, monkeypatch):
+    """Fault: labels of other pseudopotentials taken from the cache; spin or +U mixed into a set without them."""
+    from ionstride.labels.codes import code_identity, code_note
+
+    vasp = read_settings("vasp")
+    monkeypatch.setenv("VASP_PP_PATH", "/pp/54")
+    old = code_identity("vasp", vasp)
+    monkeypatch.setenv("VASP_PP_PATH", "/pp/64")
+    assert code_identity("vasp", vasp) != old
+    spin = {**vasp, "incar": {**vasp["incar"], "ispin": 2}}
+    assert code_note("vasp", spin) == code_note("vasp", vasp) + ", ispin = 2"
+    solver = {**vasp, "incar": {**vasp["incar"], "nelm": 300, "amix": 0.1}}
+    assert code_note("vasp", solver) == code_note("vasp", vasp)
+    (tmp_path / "Li.upf").write_text("one")
+    espresso = {**read_settings("espresso"), "pseudo_dir": str(tmp_path), "pseudopotentials": {"Li": "Li.upf"}}
+    old = code_identity("espresso", espresso)
+    (tmp_path / "Li.upf").write_text("another")
+    assert code_identity("espresso", espresso) != old
+    charged = {**read_settings("cp2k"), "charge": 1}
+    assert code_note("cp2k", charged).endswith(", charge = 1")
 
 
 @needs_cp2k

@@ -162,3 +162,20 @@ def test_a_run_starts_alone_by_its_script(tmp_path, engine):
     done = subprocess.run(["sh", moved / "run.sh"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads((moved / "run.json").read_text())["outputs"]["md.traj"]
+
+
+@pytest.mark.parametrize("words", [("--seed", "-1"), ("--friction-per-ps", "nan"), ("--start-factor", "inf")])
+def test_numbers_out_of_range_leave_no_grid(ionstride, tmp_path, words):
+    """Fault: a traceback, and a half-written grid that the next plan is refused for."""
+    (tmp_path / "Ar.xyz").write_text('1\nLattice="4 0 0 0 4 0 0 0 4" pbc="T T T"\nAr 0 0 0\n')
+    (tmp_path / "engine.py").write_text("def make():\n    return None\n")
+    code, _, err = ionstride(
+        "label", "plan", "Ar.xyz", "--temperatures", 300, "--calculator", "engine:make", "--out", "g", *words,
+        cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert code == 2 and "Traceback" not in err and "wanted" in err and not (tmp_path / "g").exists(), err
+    code, _, err = ionstride(
+        "label", "Ar.xyz", "--rattle", 3, "--calculator", "engine:make", "--out", "s", "--seed", -1,
+        cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert code == 2 and "Traceback" not in err and "seed -1" in err, err

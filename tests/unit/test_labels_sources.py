@@ -71,6 +71,63 @@ def test_unconverged_steps_are_left_out_and_counted(kind, tmp_path):
     assert parts[0].dropped == {"electronic steps did not converge": 2}
 
 
+def test_old_vasp_says_converged_when_it_is_not(tmp_path):
+    """Fault: VASP 5 writes 'EDIFF is reached' at NELM too, and its unconverged steps were taken for labels."""
+    write.outcar(tmp_path / "OUTCAR", DATA, unconverged=(3, 7), nelm=4, old=True)
+    (part,) = read_source(tmp_path / "OUTCAR")[1]
+    assert part.dropped == {"electronic steps did not converge": 2} and 3 not in part.frame_number
+
+
+def test_enthalpy_of_a_vasprun_is_no_energy(tmp_path):
+    """Fault: under PSTRESS the last e_fr_energy of a step is an enthalpy; PV, which varies with the cell, stayed in."""
+    volume = np.abs(np.linalg.det(DATA[1]))
+    enthalpy = DATA[2] + 50.0 / 1602.1766208 * volume
+    pressed = '<i name="PSTRESS">     50.00000000</i>'
+    write.vasprun(tmp_path / "vasprun.xml", (*DATA[:2], enthalpy, *DATA[3:]), extra=pressed)
+    check_same(read_source(tmp_path / "vasprun.xml")[1], DATA, digits=1e-6)
+
+
+def test_notices_of_pw_are_no_steps(tmp_path):
+    """Fault: pw.x notes that ATOMIC_POSITIONS have no units, ASE took the note for a step: no frame could be read."""
+    write.pw(tmp_path / "pw.out", DATA)
+    head, line, rest = (tmp_path / "pw.out").read_text().partition("     bravais-lattice index")
+    notice = "     DEPRECATED: no units specified in ATOMIC_POSITIONS card\n     ATOMIC_POSITIONS: units set to alat\n"
+    (tmp_path / "pw.out").write_text(head + notice + line + rest)
+    check_same(read_source(tmp_path / "pw.out")[1], DATA, digits=1e-6)
+
+
+def test_energies_of_hybrids_are_the_last(tmp_path):
+    """Fault: pw.x prints an energy of each stage of a hybrid, and the first, without exact exchange, was the label."""
+    write.pw(tmp_path / "pw.out", DATA)
+    text = (tmp_path / "pw.out").read_text().replace("!    total energy", "!!   total energy")
+    stages = "!    total energy              =      -67.96998179 Ry\n!    total energy   =      -66.79024886 Ry\n\n"
+    (tmp_path / "pw.out").write_text(text.replace("!!   total", stages + "!!   total"))
+    check_same(read_source(tmp_path / "pw.out")[1], DATA, digits=1e-6)
+
+
+def test_elements_of_cp2k_are_not_its_kinds(tmp_path):
+    """Fault: a cobalt of &KIND Al with ELEMENT Co came out as aluminium; a last energy went with the first atoms."""
+    kinds = ["Al" if k < 8 else s for k, s in enumerate(write.SYMBOLS)]
+    write.cp2k_point(tmp_path / "point.out", DATA, kinds)
+    (part,) = read_source(tmp_path / "point.out")[1]
+    assert part.symbols == tuple(write.SYMBOLS) and np.allclose(part.force_eV_A, DATA[3][:1], atol=1e-6)
+    (tmp_path / "point.inp").write_text("&COORD\n SCALED\n Li 0.0 0.0 0.0\n&END COORD\n")
+    assert read_source(tmp_path / "point.out")[1][0].symbols == tuple(write.SYMBOLS)
+    write.cp2k_point(tmp_path / "relax.out", DATA, steps=3)
+    with pytest.raises(FormatError, match="3 steps"):
+        read_source(tmp_path / "relax.out")
+
+
+def test_times_of_a_cp_run(tmp_path):
+    """Fault: frames of cp.x at uneven steps numbered 0, 1, 2: a wrong D and a wrong temperature."""
+    step = np.array([0, 5, 6, 20, 25, 30, 31, 40, 45, 50, 60, 61])
+    write.cp(tmp_path, DATA, step)
+    (part,) = read_source(tmp_path / "lis.evp")[1]
+    assert part.frame_number.tolist() == step.tolist()
+    assert part.frame_ps == pytest.approx(0.002) and part.temperature_K == pytest.approx(500.0)
+    assert np.allclose(part.energy_eV, DATA[2], atol=1e-5)
+
+
 def test_the_sign_of_siesta_follows_the_pressure(tmp_path):
     """Fault: SIESTA's stress, positive under tension, taken for a pressure; a potential that expands what is pulled."""
     write.siesta(tmp_path / "a.out", DATA)
@@ -240,6 +297,66 @@ def test_shuffled_frames_or_atoms_are_refused():
         check_units(frames(data[2][order], data[3]))
     with pytest.raises(InputError, match=r"same order|work of the forces"):
         check_units(frames(data[2], data[3][:, np.random.default_rng(1).permutation(32)]))
+
+
+def test_a_few_rattled_cells_of_an_anharmonic_crystal_pass():
+    """Fault: a dozen strained cells with right labels refused for their units, after all of them were labelled."""
+    from ase.build import bulk
+    from ase.calculators.lj import LennardJones
+
+    from ionstride.labels import rattled_cells
+    from ionstride.labels.worker import evaluate
+    from ionstride.records import LabelledFrames, Structure
+
+    atoms = bulk("Li2S", "fluorite", a=5.7, cubic=True)
+    pure = Structure(tuple(atoms.get_chemical_symbols()), atoms.positions, atoms.cell.array)
+    for seed in (1, 2, 3):
+        cells = rattled_cells(pure, 12, 0.12, 0.03, seed)
+        calculator = LennardJones(epsilon=0.03, sigma=2.2, rc=6.0)
+        found = [evaluate(calculator, c.symbols, c.positions_A, c.cell_A) for c in cells]
+        for factor in (1.0, 1 / 13.6057):
+            frames = LabelledFrames(
+                pure.symbols,
+                np.array([c.positions_A for c in cells]),
+                np.array([c.cell_A for c in cells]),
+                np.array([float(f["energy_eV"]) for f in found]) * factor,
+                np.array([f["force_eV_A"] for f in found]),
+                np.zeros(12, int),
+                np.arange(12),
+                "LJ",
+                np.array([f["virial_eV"] for f in found]),
+            )
+            if factor == 1.0:
+                check_units(frames)
+            else:
+                with pytest.raises(InputError, match="Ry"):
+                    check_units(frames)
+
+
+def test_shuffled_runs_are_checked_as_sharply():
+    """Fault: of a long run in no order only pairs far apart were compared, a slope of 0.9 for right units."""
+    from ase.build import bulk
+
+    from ionstride.records import LabelledFrames
+
+    rng = np.random.default_rng(2)
+    crystal = bulk("Ar", "fcc", a=3.4, cubic=True) * (2, 2, 2)
+    phase, speed = 2 * np.pi * rng.random((32, 3)), rng.uniform(0.02, 0.06, (32, 3))
+    u = 0.2 * np.sin(phase + speed * np.arange(1500)[:, None, None])
+    energy, force = (2.0 * u**2 + 20.0 * u**4).sum(axis=(1, 2)), -(4.0 * u + 80.0 * u**3)
+    order = rng.permutation(1500)
+    frames = LabelledFrames(
+        tuple(write.SYMBOLS),
+        (crystal.positions + u)[order],
+        np.broadcast_to(crystal.cell.array, (1500, 3, 3)).copy(),
+        energy[order],
+        force[order],
+        np.zeros(1500, int),
+        np.arange(1500),
+        "model",
+    )
+    found = check_units(frames)["groups"][0]
+    assert found["rms_A"] < 0.05 and found["slope"] == pytest.approx(1.0, abs=0.01)
 
 
 def test_pressure_against_volume_settles_the_sign(tmp_path):

@@ -56,5 +56,6 @@ def test_overrides():
     assert study.name == "x"
     assert study.reference.frames[0].endswith("/a.npz")
     assert study.reference.frames[0].startswith("/")
+    assert load_study(None, ["reference.settings=a.toml"]).reference.settings.startswith("/")
     with pytest.raises(InputError, match="key=value"):
         load_study(None, ["md.replicas"])

@@ -67,6 +67,8 @@ def split_set(
         raise InputError(f"--gap {gap}, wanted zero or more")
     if held_out_K and by != "temperature":
         raise InputError("--held-out names temperatures, so it goes with --by temperature")
+    if seed < 0:
+        raise InputError(f"--seed {seed}, wanted zero or more")
     found = labels.load_set(Path(path))
     names = run_names(found)
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 """Labelled frames: read from files, or made from a structure by a calculator."""
 
-from .calculators import calculator_note, read_settings
+from .calculators import calculator_identity, calculator_note, check_calculator, read_settings
 from .compare import compare
 from .files import formula, read_compositions, read_frames
 from .gather import Gathered, Source, gather
@@ -23,7 +23,9 @@ __all__ = [
     "Labelled",
     "Protocol",
     "Source",
+    "calculator_identity",
     "calculator_note",
+    "check_calculator",
     "check_units",
     "collect_grid",
     "compare",

@@ -62,7 +62,7 @@ def read_settings(name: str, file: Path | None = None) -> dict[str, Any]:
     if file is None:
         return {}
     if name == "chgnet":
-        raise InputError(f"settings '{file}': chgnet has none")
+        raise InputError(f"settings '{file}': chgnet has none; leave them out, or name another calculator")
     if not file.is_file():
         raise InputError(f"settings '{file}' are not there")
     try:
@@ -109,7 +109,8 @@ def calculator_note(name: str, settings: Settings = None) -> str:
         return code_note(name, read_code_settings(name) if settings is None else settings)
     if name == "chgnet":
         return f"CHGNet {importlib.metadata.version('chgnet')}, a universal potential standing in for DFT"
-    return f"ASE calculator {name}"
+    given = ", ".join(f"{key} = {value}" for key, value in sorted((settings or {}).items()))
+    return f"ASE calculator {name}" + (f", {given}" if given else "")
 
 
 def make_calculator(name: str, settings: Settings = None) -> Any:

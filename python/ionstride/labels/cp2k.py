@@ -21,6 +21,7 @@ _FUNCTIONAL = re.compile(r"FUNCTIONAL\|\s+(\w[\w-]*):")
 _CUTOFF = re.compile(r"QS\|\s+Density cutoff \[a\.u\.\]:\s+([0-9.]+)")
 _STRESS_HEAD = re.compile(r"STRESS\| (?:Analytical|Numerical) stress tensor \[GPa\]|^\s*STRESS TENSOR \[GPa\]")
 _STRESS_ROW = re.compile(r"^\s*(?:STRESS\|)?\s*[xyzXYZ]\s+([-0-9.Ee+]+)\s+([-0-9.Ee+]+)\s+([-0-9.Ee+]+)\s*$")
+_ATOM = re.compile(r"^\s+\d+\s+\d+\s+([A-Z][a-z]?)\s+\d+(?:\s+-?\d+\.\d+){5}\s*$", re.MULTILINE)
 _STEP = re.compile(r"(?:MD\| Step number|^ STEP NUMBER\s*=)\s+(\d+)")
 _TEMPERATURE = re.compile(r"(?:MD_PAR\| Temperature \[K\]|MD\| Temperature \[K\]\s*)\s+([0-9.]+)")
 
@@ -105,8 +106,16 @@ def read_cp2k_output(file: Path) -> list[Part]:
     said = _read_output(file)
     if said.unconverged:
         raise FormatError(file, "its SCF did not converge")
+    last = file.read_text(errors="replace").rpartition("Multiplication driver")[2]  # of runs written one after another
+    energies = last.count("ENERGY| Total FORCE_EVAL")
+    if energies > 1:
+        raise FormatError(file, f"holds {energies} steps, wanted one single point, or an MD run with its -pos- file")
     system, _ = load(file, "CP2K output with coordinates and forces", "cp2k/output")
     part = as_part(file, system, _method(said))
+    # dpdata names atoms by their kind; the element of a kind may be another (&KIND with ELEMENT).
+    elements = tuple(element(file, name) for name in _ATOM.findall(last))
+    if len(elements) == len(part.symbols):
+        part = replace(part, symbols=elements)
     if part.virial_eV is None and 0 in said.stress_GPa and len(part) == 1:
         virial = said.stress_GPa[0] * EV_A3_PER_GPA * abs(np.linalg.det(part.cell_A[0]))
         part = replace(part, virial_eV=virial[None])

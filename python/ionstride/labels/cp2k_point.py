@@ -30,7 +30,10 @@ def read_cp2k_point(file: Path) -> list[Part]:
     text = file.read_text(errors="replace")
     if "MD| " in text or "Multiplication driver" in text or not given.is_file():
         return read_cp2k_output(file)
-    symbols, positions, cell = _read_input(given)
+    try:
+        symbols, positions, cell = _read_input(given)
+    except FormatError:  # coordinates from a file, scaled ones, a cell by lengths: the output alone must do
+        return read_cp2k_output(file)
     energy, forces = _ENERGY.findall(text), _FORCES.findall(text)
     said = _read_output(file)
     if said.unconverged:

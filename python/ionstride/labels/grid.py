@@ -68,8 +68,9 @@ def check_protocol(protocol: Protocol) -> None:
         )
     if protocol.thermostat not in THERMOSTATS:
         raise InputError(f"thermostat '{protocol.thermostat}', wanted one of {', '.join(THERMOSTATS)}")
-    if protocol.friction_per_ps < 0.0 or protocol.start_factor < 0.0:
-        raise InputError("friction and start factor, wanted none below zero")
+    for name, value in (("friction", protocol.friction_per_ps), ("start factor", protocol.start_factor)):
+        if not 0.0 <= value < float("inf"):
+            raise InputError(f"{name} {value:g}, wanted a number, not below zero")
 
 
 def plan_grid(
@@ -112,6 +113,8 @@ def plan_grid(
     check_protocol(protocol)
     if calculator not in CODES:
         check_calculator(calculator, settings)
+    if seed < 0:
+        raise InputError(f"seed {seed}, wanted zero or more")
     if not compositions or not temperatures_K or not volumes:
         raise InputError("a grid wants at least one structure, one temperature and one volume")
     for T in temperatures_K:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from ..errors import IonstrideError, MissingToolError
+from ..errors import InputError, IonstrideError, MissingToolError
 from ..process import environment, run_program
 from ..runrecord import cores, read_json
 from .calculators import check_calculator
@@ -40,6 +40,8 @@ def run_grid(
     MissingToolError
         If the calculator is not installed.
     """
+    if workers < 0 or threads < 1:
+        raise InputError(f"{workers} workers of {threads} threads, wanted none below zero and a thread each")
     folders = jobs_of(folder)
     jobs = {place: read_job(place) for place in folders}
     for name, settings in {job["calculator"]: job["settings"] for job in jobs.values()}.items():

@@ -1,5 +1,6 @@
 """Quantum ESPRESSO (pw.x by ASE, cp.x by dpdata) and ABACUS (by dpdata)."""
 
+import io
 import re
 import warnings
 from dataclasses import replace
@@ -17,6 +18,7 @@ _STEP = re.compile(r"Time step\s*=\s*[0-9.]+\s*a\.u\.,\s*([0-9.]+)\s*femto-secon
 _TEMPERATURE = re.compile(r"^\s*temperature\s*=\s*([0-9.]+)\s*K\s*$", re.MULTILINE)
 _FUNCTIONAL = re.compile(r"Exchange-correlation\s*=\s*(.+)")
 _CUTOFF = re.compile(r"kinetic-energy cutoff\s*=\s*([0-9.]+)\s*Ry")
+_NOTICE = re.compile(r"^[ \t]+.*ATOMIC_POSITIONS.*$", re.MULTILINE)
 _UNCONVERGED = re.compile(r"tructure\s+([\d\s]+?)\s+(?:is|are) unconverged")
 
 
@@ -36,7 +38,9 @@ def read_pw(file: Path) -> list[Part]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for atoms in iread(file, index=":", format="espresso-out", results_required=False):
+            # pw.x names the card in a notice where the input gave no units; ASE takes that for a step of the run.
+            plain: Any = io.StringIO(_last_energies(_NOTICE.sub("", text)))
+            for atoms in iread(plain, index=":", format="espresso-out", results_required=False):
                 images.append(atoms)
     except Exception as error:  # ASE raises whatever its parsing runs into; a killed run ends anywhere
         if not images:
@@ -66,6 +70,22 @@ def read_pw(file: Path) -> list[Part]:
     ]
 
 
+def _last_energies(text: str) -> str:
+    """Return the output with one energy a step, the last: ASE takes the first, that of a hybrid's start."""
+    lines = text.splitlines(keepends=True)
+    last = -1
+    for k, line in enumerate(lines):
+        if line.startswith(("ATOMIC_POSITIONS", "     Program PWSCF")) or "Forces acting on" in line:
+            last = -1
+        elif line.startswith("!") and "total energy" in line:
+            if last >= 0:
+                lines[last] = "\n"
+            last = k
+            if line.startswith("!!"):
+                lines[k] = "! " + line[2:]
+    return "".join(lines)
+
+
 def _known(results: dict[str, Any]) -> set[str]:
     return {name for name, value in results.items() if value is not None}
 
@@ -83,7 +103,25 @@ def read_cp(file: Path) -> list[Part]:
     if missing:
         raise FormatError(file, f"{', '.join(prefix.name + s for s in missing)} not beside it")
     system, _ = load(prefix, "a cp.x run", "qe/cp/traj")
-    return [as_part(file, system, "")]
+    try:
+        table = np.loadtxt(file, ndmin=2)
+        step, time_ps, temperature_K = table[:, 0].astype(np.int64), table[:, 1], table[:, 4]
+    except (ValueError, IndexError) as error:
+        raise FormatError(file, "is no table of cp.x: step, time, kinetic energy and temperatures") from error
+    if len(step) != system.get_nframes() or len(np.unique(step)) < len(step):
+        return [as_part(file, system, "")]
+    span = int(step[-1] - step[0])
+    frame_ps = float(time_ps[-1] - time_ps[0]) / span if span > 0 else 0.0
+    return [
+        as_part(
+            file,
+            system,
+            "",
+            frame_number=step,
+            frame_ps=frame_ps if frame_ps > 0.0 else None,
+            temperature_K=float(temperature_K.mean()) if (temperature_K > 0.0).all() else None,
+        )
+    ]
 
 
 def read_abacus(folder: Path) -> list[Part]:

@@ -118,6 +118,10 @@ def label_cells(
     """
     if not structures:
         raise InputError("no structures to label, wanted at least one")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed {seed}, wanted zero or more, below 2^32")
+    if workers < 0 or threads_per_worker < 1:
+        raise InputError(f"{workers} workers of {threads_per_worker} threads, wanted none below zero and a thread each")
     identity = calculator_identity(calculator, settings)
     cache.mkdir(parents=True, exist_ok=True)
     keys = [_key(identity, structure) for structure in structures]

@@ -31,9 +31,12 @@ def rattled_cells(structure: Structure, n: int, rattle_A: float, strain: float, 
     InputError
         If `n`, `rattle_A` or `strain` is out of range, or atoms keep coming too close.
     """
-    if n < 0 or rattle_A < 0.0 or not 0.0 <= strain < 0.3:
+    if seed < 0:
+        raise InputError(f"seed {seed}, wanted zero or more")
+    if n < 0 or not 0.0 <= rattle_A < 10.0 or not 0.0 <= strain < 0.3:
         raise InputError(
-            f"n = {n}, rattle = {rattle_A} Å, strain = {strain}: wanted none negative and strain below 0.3"
+            f"n = {n}, rattle = {rattle_A} Å, strain = {strain}: wanted none negative, the rattle below 10 Å and the "
+            "strain below 0.3"
         )
     least = NEAREST * min(shortest_distances(structure.symbols, structure.positions_A, structure.cell_A).values())
     return [

@@ -92,7 +92,7 @@ def _same_geometry(frames: LabelledFrames) -> list[tuple[int, int]]:
 
     if len(frames) < 2:
         return []
-    marks = _marks(frames)
+    marks = marks_of(frames)
     atoms = len(frames.symbols)
     reach = SAME_PLACE_A * 2.0 * np.pi / float(np.linalg.norm(frames.cell_A, axis=2).min()) * np.sqrt(3.0 * atoms) * 3.0
     found = cKDTree(marks).query_pairs(reach + 1e-9, output_type="ndarray")
@@ -107,7 +107,8 @@ def _same_geometry(frames: LabelledFrames) -> list[tuple[int, int]]:
     return sorted(same)
 
 
-def _marks(frames: LabelledFrames) -> Array:
+def marks_of(frames: LabelledFrames) -> Array:
+    """Return a few random projections of the phases of each frame, (F, 12): frames that are near have near marks."""
     rng: Any = np.random.default_rng(1)
     weights = rng.choice([-1.0, 1.0], size=(3 * len(frames.symbols), _PROJECTIONS))
     marks = np.empty((len(frames), 2 * _PROJECTIONS))

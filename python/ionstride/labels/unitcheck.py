@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..geometry import shortest_distances
 from ..records import IntArray, LabelledFrames
 from ..units import KB_EV_K
+from .sound import marks_of
 
 BOND_RATIO = (0.55, 1.40)
 """Shortest distance of all over the sum of covalent radii: 0.77 to 0.87 in the sets tried; CsI 1.03, Li metal 1.18."""
@@ -24,6 +25,7 @@ FORCE_STD_EV_A = (0.01, 30.0)
 MOST_K = 8000.0
 
 CLOSE_RMS_A = 0.15
+STEP_RMS_A = 0.06
 CLOSE_RATIO = (0.65, 1.5)
 """Sets tried: 0.88 to 1.04.  The smallest mistake of units is 1/0.53 = 1.89."""
 
@@ -37,6 +39,9 @@ CLOSE_PAIRS = 30
 NEAREST_PAIRS = 60
 PAIR_WORK = 6_000_000
 """Frames of a group compared each with each are so many that frames² × atoms stays below this."""
+
+MOST_MARKED = 20_000
+"""Frames of a group whose nearest neighbours in configuration are looked for."""
 
 FEW_FRAMES, POOLED = 5, -1
 """Runs with fewer frames are compared together, under this number of a group."""
@@ -143,21 +148,33 @@ def _fractions(frames: LabelledFrames, index: IntArray) -> Array:
     return fractions
 
 
-def _candidate_pairs(count: int, atoms: int) -> tuple[IntArray, IntArray]:
-    """Return pairs of frames worth a look: neighbours in time, and all pairs of an even choice."""
-    most = max(8, min(count, int(np.sqrt(PAIR_WORK / atoms))))
+def _candidate_pairs(frames: LabelledFrames, index: IntArray) -> tuple[IntArray, IntArray]:
+    """Return pairs of frames worth a look: all pairs of an even choice, neighbours in time and in configuration.
+
+    The neighbours in configuration make the check as sharp on shuffled frames as on a run in order.
+    """
+    from scipy.spatial import cKDTree
+
+    count = len(index)
+    most = max(8, min(count, int(np.sqrt(PAIR_WORK / len(frames.symbols)))))
     chosen = np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))
     i, j = np.triu_indices(len(chosen), 1)
     first, second = [chosen[i]], [chosen[j]]
     if len(chosen) < count:
         first.append(np.arange(count - 1))
         second.append(np.arange(1, count))
+        some = np.unique(np.linspace(0, count - 1, min(count, MOST_MARKED)).round().astype(np.int64))
+        marks = marks_of(frames.take(index[some]))
+        near = some[cKDTree(marks).query(marks, k=2)[1]]
+        first.append(near.min(axis=1))
+        second.append(near.max(axis=1))
     pairs = np.unique(np.stack([np.concatenate(first), np.concatenate(second)]), axis=1)
+    pairs = pairs[:, pairs[0] < pairs[1]]
     return pairs[0], pairs[1]
 
 
 def _check_work(frames: LabelledFrames, index: IntArray, group: str, unchecked: list[str]) -> dict[str, Any]:
-    first, second = _candidate_pairs(len(index), len(frames.symbols))
+    first, second = _candidate_pairs(frames, index)
     if len(first) < 10:
         unchecked.append(f"{group}: energies against forces ({len(index)} frames are too few)")
         return {"pairs": len(first)}
@@ -167,8 +184,10 @@ def _check_work(frames: LabelledFrames, index: IntArray, group: str, unchecked: 
     near = order[: max(NEAREST_PAIRS, min(1000, int((rms < CLOSE_RMS_A).sum())))]
     strained = not np.allclose(frames.cell_A[index], frames.cell_A[index[0]], atol=1e-6)
     has_virial = bool(frames.has_virial[index].all())
-    enough = min(CLOSE_PAIRS, max(8, len(index) - 1))  # a short run of MD has few pairs
-    is_close = int((rms[near] < CLOSE_RMS_A).sum()) >= enough and (has_virial or not strained)
+    # A short run of MD has few pairs, of steps so small that anharmonic forces do not show.
+    few = min(CLOSE_PAIRS, max(8, len(index) - 1))
+    is_close = int((rms[near] < CLOSE_RMS_A).sum()) >= CLOSE_PAIRS or int((rms[near] < STEP_RMS_A).sum()) >= few
+    is_close = is_close and (has_virial or not strained)
     if is_close:
         near = near[rms[near] < CLOSE_RMS_A]
     a, b = first[near], second[near]

@@ -14,15 +14,17 @@ from ..errors import FormatError
 from .by_dpdata import as_part, load
 from .formats import Part
 
+EV_A3_PER_KBAR = 1.0 / 1602.1766208
 UNCONVERGED = "electronic steps did not converge"
 CUT = "cut last frame"
 _ENERGY = "free  energy   TOTEN"
 _TAG = re.compile(r'<[iv][^>]*\bname="\s*(\w+)\s*"[^>]*>\s*([^<]*?)\s*</')
 _POTCAR = re.compile(r"<c>\s*PAW_(\w+)\s|<c>\s*(PAW|US)\s")
 _KEY = re.compile(
-    r"^\s*(NELM|ENCUT|GGA|METAGGA|LHFCALC|HFSCREEN|IVDW|POTIM|TEBEG|TEEND|IBRION|ML_LMLFF)\s*=\s*([^\s;]+)"
+    r"^\s*(NELM|EDIFF|ENCUT|GGA|METAGGA|LHFCALC|HFSCREEN|IVDW|POTIM|TEBEG|TEEND|IBRION|ML_LMLFF)\s*=\s*([^\s;]+)"
 )
 _STEP = re.compile(r"Iteration\s+\d+\(\s*(\d+)\)")
+_CHANGE = re.compile(r"total energy-change \(2\. order\) :\s*(\S+)\s+\(\s*([^)\s]+)\s*\)")
 _TITEL = re.compile(r"TITEL\s*=\s*(PAW|US)(?:_(\w+))?\s")
 _SKIPPED = re.compile(r"incomplete labels in frame (\d+)")
 _FUNCTIONALS = {"PE": "PBE", "PS": "PBEsol", "RP": "RPBE", "RE": "revPBE", "91": "PW91", "CA": "LDA", "BF": "BEEF"}
@@ -41,6 +43,9 @@ class _Seen:
 def read_vasprun(file: Path) -> list[Part]:
     """Read the calculations of a vasprun.xml, whole or cut; the energy is the free energy, as the forces are its.
 
+    Under PSTRESS the file's e_fr_energy of an ionic step is an enthalpy: PSTRESS × volume is taken off (in an OUTCAR,
+    TOTEN is without it).
+
     Raises
     ------
     FormatError
@@ -49,7 +54,10 @@ def read_vasprun(file: Path) -> list[Part]:
     seen = _look_at_vasprun(file)
     _refuse_force_field(file, seen)
     system, _ = load(file, "a vasprun.xml", "vasp/xml", convergence_check=False)
-    return [_finished(file, system, seen, [])]
+    part = _finished(file, system, seen, [])
+    pressure_kbar = _number(seen.settings.get("PSTRESS")) or 0.0
+    volume = np.abs(np.linalg.det(part.cell_A))
+    return [_with(part, energy_eV=part.energy_eV - pressure_kbar * EV_A3_PER_KBAR * volume)]
 
 
 def read_outcar(file: Path) -> list[Part]:
@@ -146,21 +154,26 @@ def _whole_part(file: Path, seen: _Seen) -> Iterator[Path]:
 
 
 def _look_at_outcar(file: Path) -> _Seen:
+    """Return settings and convergence; VASP 5 says 'EDIFF is reached' at NELM too: there the change must be small."""
     seen = _Seen()
-    electronic, reached, failed = 0, False, False
+    electronic, reached, failed, change = 0, False, False, np.inf
     with file.open(errors="replace") as stream:
         for line in stream:
             seen.whole = (seen.whole and "Iteration" not in line) or _ENERGY in line
             if "Iteration" in line and (found := _STEP.search(line)):
                 electronic = int(found[1])
+                change = np.inf
                 if electronic == 1:
                     reached = failed = False
+            elif "energy-change" in line and (found := _CHANGE.search(line)):
+                change = max(abs(_number(text) or 0.0) for text in found.groups())
             elif "aborting loop" in line:
                 reached = reached or "is reached" in line
                 failed = failed or "not reached" in line
             elif _ENERGY in line:
                 most = _number(seen.settings.get("NELM")) or 60
-                seen.converged.append(reached or (electronic < most and not failed))
+                small = change <= (_number(seen.settings.get("EDIFF")) or 0.0)
+                seen.converged.append(not failed and (electronic < most or (reached and small)))
             elif "=" in line and not seen.converged:
                 if found := _KEY.search(line):
                     seen.settings.setdefault(found[1], found[2])
@@ -182,7 +195,7 @@ def _method(seen: _Seen) -> str:
     """Return code, functional and cut-off in words: frames that differ in one of them are not of one surface."""
     said = {key: value.strip(" .'\"") for key, value in seen.settings.items()}
     functional = _FUNCTIONALS.get(said.get("GGA", "--").upper(), said.get("GGA", "--"))
-    if functional in ("", "--"):
+    if functional.upper() in ("", "--", "NO", "NONE"):
         functional = seen.potcar or "functional not said"
     if said.get("METAGGA", "--").upper() not in ("", "--", "NONE", "F"):
         functional = said["METAGGA"]

@@ -8,7 +8,7 @@ from .. import labels
 from ..errors import InputError
 from ..records import LabelledFrames, Structure
 from ..runrecord import write_json
-from ..settings import as_dict
+from ..settings import Study, as_dict
 from ..store import save_frames
 from .structure import read_given_frames
 from .work import Work, formula, read_cell
@@ -21,8 +21,11 @@ def needs(work: Work) -> Any:
         files = [work.input_hash(f) for f in work.frame_files]
         number = [work.input_hash(work.study.path(settings.frame_number))] if settings.frame_number else []
         return [files, number, settings.method]
-    relevant = {k: v for k, v in as_dict(settings).items() if k != "workers"}
-    return [relevant, work.study.seed, work.outputs("structure")["structure.json"]]
+    relevant = {k: v for k, v in as_dict(settings).items() if k not in {"workers", "settings"}}
+    of_calculator = [work.input_hash(work.study.path(settings.settings))] if settings.settings else []
+    if ":" in settings.calculator:  # the user's own, which may have changed under the same name
+        of_calculator.append(labels.calculator_identity(settings.calculator))
+    return [relevant, work.study.seed, work.outputs("structure")["structure.json"], *of_calculator]
 
 
 def make(work: Work) -> list[str]:
@@ -36,7 +39,7 @@ def make(work: Work) -> list[str]:
         for other in others:
             labels.check_units(other)
     else:
-        note = labels.calculator_note(settings.calculator)
+        note = labels.calculator_note(settings.calculator, calculator_settings(work.study))
         work.screen.warn(f"labels come from {note}")
         if settings.n_frames < 10:
             raise InputError(f"reference.n_frames = {settings.n_frames}, wanted at least 10")
@@ -71,6 +74,12 @@ def make(work: Work) -> list[str]:
     return ["frames.npz", "reference.json", *names]
 
 
+def calculator_settings(study: Study) -> dict[str, Any]:
+    """Return the settings of the study's calculator, from ``reference.settings`` or its defaults."""
+    file = study.reference.settings
+    return labels.read_settings(study.reference.calculator, study.path(file) if file else None)
+
+
 def label(work: Work, cells: list[Structure], group: int, what: str) -> LabelledFrames:
     """Label structures with the study's calculator, on its cores, through its cache."""
     settings = work.study.reference
@@ -79,6 +88,7 @@ def label(work: Work, cells: list[Structure], group: int, what: str) -> Labelled
         return labels.label(
             cells,
             settings.calculator,
+            settings=calculator_settings(work.study),
             cache=work.out / "labels",
             workers=workers,
             seed=work.study.seed,
