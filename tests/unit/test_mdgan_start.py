@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from hopping import hopping
 
-from ionstride.mdgan.hops import Law, mobility
+from ionstride.mdgan.detect import detect_jumps
+from ionstride.mdgan.hops import Law, fresh_hops, mobility
 from ionstride.mdgan.networks import Generator
 from ionstride.mdgan.start import make_start
 from ionstride.mdgan.windows import windows
@@ -17,7 +18,8 @@ def source(seed=0):
 
 def law(mobile, turn):
     known = {"chance": 0.01, "back": 0.3, "delay": 5.0, "mobile": mobile, "turn": turn}
-    return Law(vectors=torch.eye(3), **{name: torch.tensor(value) for name, value in known.items()})
+    follow = torch.tensor([[2], [3], [4], [5], [0], [1]])  # x after z, y after x, z after y
+    return Law(vectors=torch.eye(3), follow=follow, **{name: torch.tensor(value) for name, value in known.items()})
 
 
 def test_mobility_has_its_part_and_its_memory_across_pieces():
@@ -73,3 +75,46 @@ def test_start_finds_no_such_difference_where_there_is_none():
     """Fault: noise of the fourth cumulants read as ions that are trapped."""
     for seed in (1, 2, 3):
         assert make_start(windows(hopping(12, 4001, runs=3, seed=seed), 128, 1)).mobile == 1.0
+
+
+def test_hops_follow_one_another_across_pieces():
+    """Fault: what comes after a hop drawn anew at each piece of a stream."""
+    pieces, state, last = [], None, None
+    for k in range(12):
+        mobile = mobility(law(1.0, 1.0), 200, 30, source(k), state)
+        moves, last = fresh_hops(law(1.0, 1.0), mobile, source(100 + k), last)
+        state = mobile[:, -1]
+        pieces.append(moves)
+    moves = torch.cat(pieces, dim=1)
+    compared = 0
+    for ion in moves:
+        axes = ion[ion.abs().sum(dim=1) > 0].abs().argmax(dim=1)
+        assert ((axes[1:] - axes[:-1]) % 3 == 1).all()
+        compared += max(0, len(axes) - 1)
+    assert compared > 300
+
+
+def honeycomb(ions, frames, seed):
+    """Ions that rattle and hop at random between the sites of a honeycomb: three ways on from each."""
+    rng = np.random.default_rng(seed)
+    angle = 2.0 * np.pi * np.arange(3) / 3.0
+    ways = 3.0 * np.stack([np.cos(angle), np.sin(angle), np.zeros(3)], axis=1)
+    kind = rng.choice([-1.0, 1.0], size=ions)
+    step = np.zeros((ions, frames, 3))
+    for t in range(1, frames):
+        hop = np.flatnonzero(rng.random(ions) < 0.01)
+        step[hop, t] = kind[hop, None] * ways[rng.integers(3, size=len(hop))]
+        kind[hop] *= -1.0
+    return np.cumsum(step, axis=1) + 0.2 * rng.standard_normal(step.shape)
+
+
+def test_start_knows_the_ways_on_from_a_site():
+    """Fault: hops of independent directions: on a honeycomb one in three goes back, of independent ones one in six."""
+    data = displacements_from_arrays(honeycomb(24, 4001, 1), dt_ps=0.1, temperature_K=1000.0, volume_A3=1e4)
+    start = make_start(windows(data, 64, 1))
+    made = Generator(start).sample(64, 2000, source()).detach().numpy() * start.scale_A
+    path = np.concatenate([np.zeros((64, 1, 3)), np.cumsum(made, axis=1, dtype=np.float64)], axis=1)
+    truth, ours = detect_jumps(honeycomb(64, 2001, 2), 0.1), detect_jumps(path, 0.1)
+    assert abs(ours.back.sum() / ours.followed.sum() - truth.back.sum() / truth.followed.sum()) < 0.06
+    assert abs(len(ours.ion) / len(truth.ion) - 1.0) < 0.15
+    assert abs(made.mean()) < 4.0 * made.std() / np.sqrt(made.size)

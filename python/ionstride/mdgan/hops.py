@@ -16,7 +16,8 @@ class Law:
     Attributes
     ----------
     chance : () of a spontaneous hop in a record, mean over time.
-    vectors : (V, 3) of which a hop is one, or its reverse.
+    vectors : (V, 3) of which a hop is one, or its reverse: number 2 v, or 2 v + 1.
+    follow : (2 V, M) numbers of hops, one of which is the spontaneous hop after a hop of that number.
     back, delay : chance that a hop is undone, and after how many records on average.
     mobile : part of the time in which an ion hops at all; it hops so much more often then.
     turn : mean records until an ion draws anew whether it is mobile; its memory of that.
@@ -24,6 +25,7 @@ class Law:
 
     chance: Tensor
     vectors: Tensor
+    follow: Tensor
     back: Tensor
     delay: Tensor
     mobile: Tensor
@@ -43,10 +45,12 @@ class Later:
     ----------
     returns : (ions, longest, 3) due in its first records.
     mobile : (ions) whether an ion is mobile.
+    hop : (ions) number of an ion's last spontaneous hop.
     """
 
     returns: Tensor
     mobile: Tensor
+    hop: Tensor
 
 
 def mobility(law: Law, ions: int, records: int, source: torch.Generator, before: Tensor | None = None) -> Tensor:
@@ -62,21 +66,34 @@ def mobility(law: Law, ions: int, records: int, source: torch.Generator, before:
     return drawn.gather(1, last)[:, -records:]
 
 
-def fresh_hops(law: Law, mobile: Tensor, source: torch.Generator) -> Tensor:
-    """Return spontaneous hops (ions, records, 3), scaled; most are zero."""
-    chance = law.chance / law.mobile
-    hit = (torch.rand(mobile.shape, generator=source, device=mobile.device) < chance) & mobile
-    ion, record = hit.nonzero(as_tuple=True)
+def fresh_hops(
+    law: Law, mobile: Tensor, source: torch.Generator, before: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return spontaneous hops (ions, records, 3), scaled, most of them zero, and the number of each ion's last one.
+
+    Parameters
+    ----------
+    law : of the hops.
+    mobile : (ions, records) whether an ion is.
+    source : source of randomness.
+    before : (ions) number of the last hop before; without it any.
+    """
+    device, ions = mobile.device, len(mobile)
+    hit = (torch.rand(mobile.shape, generator=source, device=device) < law.chance / law.mobile) & mobile
+    order = hit.cumsum(dim=1)
+    count = order[:, -1]
+    last = torch.randint(len(law.follow), (ions,), generator=source, device=device) if before is None else before
+    numbers = []
+    for k in range(int(count.max())):
+        chosen = torch.randint(law.follow.shape[1], (ions,), generator=source, device=device)
+        last = torch.where(k < count, law.follow[last, chosen], last)
+        numbers.append(last)
     moves = law.vectors.new_zeros(*mobile.shape, 3)
-    moves[ion, record] = draw_hops(law, len(ion), source)
-    return moves
-
-
-def draw_hops(law: Law, count: int, source: torch.Generator) -> Tensor:
-    """Return hops (count, 3), forwards and backwards alike."""
-    device = law.vectors.device
-    which = torch.randint(2 * len(law.vectors), (count,), generator=source, device=device)
-    return law.vectors[which // 2] * (2 * (which % 2) - 1)[:, None]
+    if numbers:
+        ion, record = hit.nonzero(as_tuple=True)
+        number = torch.stack(numbers, dim=1)[ion, order[ion, record] - 1]
+        moves[ion, record] = law.vectors[number // 2] * (1 - 2 * (number % 2))[:, None]
+    return moves, last
 
 
 def with_returns(law: Law, fresh: Tensor, waiting: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:

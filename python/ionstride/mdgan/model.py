@@ -117,12 +117,13 @@ def finish(
     every = windows(data, settings.window, settings.stride)
     net = state.net.eval().requires_grad_(False)
     source = torch.Generator(device=next(net.parameters()).device).manual_seed(settings.seed + 77)
+    lags = _lags_known(data, settings)
     with torch.inference_mode():
-        found = remove_drift(net, source, lags=settings.window)
+        found = remove_drift(net, source, lags=lags)
     correction = None
     if settings.calibrate:
-        wanted = increment_covariance(msd_of_windows(every) / start.scale_A**2)
-        taps = calibration(found.covariance.reshape(settings.window, -1, 3).mean(axis=1), wanted)
+        wanted = increment_covariance(msd_of_windows(windows(data, lags, settings.stride)) / start.scale_A**2)
+        taps = calibration(found.covariance.reshape(lags, -1, 3).mean(axis=1), wanted)
         correction = torch.tensor(taps, dtype=torch.float32, device=source.device)
     unit = start.scale_A
     drift = {
@@ -139,6 +140,7 @@ def finish(
         "start": {
             "hop_records": len(start.hop_shape),
             "hop_vectors": len(start.vectors),
+            "hop_followers": start.follow.shape[1],
             "hops_per_record": start.chance,
             "hop_rms_A": float(np.sqrt(((start.vectors * start.scale_A) ** 2).sum(axis=1).mean())),
             "back_chance": start.back,
@@ -173,6 +175,12 @@ def finish(
             inputs={str(k): str(v) for k, v in data.source.items()}, seed=settings.seed,
         )  # fmt: skip
     return model
+
+
+def _lags_known(data: Displacements, settings: TrainSettings) -> int:
+    """Return the lags up to which the spectrum is brought to that of the data: four windows, or a quarter of a run."""
+    records = (data.r_A.shape[1] - 1) // settings.stride
+    return max(settings.window, min(4 * settings.window, records // 4))
 
 
 def remove_drift(net: nn.Module, source: torch.Generator, records: int | None = None, lags: int = 1) -> Drift:
@@ -298,5 +306,6 @@ def _empty_net(about: dict[str, Any]) -> nn.Module:
     if settings.loss == "ar-mdn":
         return NextRecord(3 * settings.ions_together, settings.window, np.ones(settings.window + 1))
     taps, hops = np.zeros((3, about["n_taps"])), np.zeros((about["start"]["hop_vectors"], 3))
-    empty = Start(np.ones(3), taps, hops, 0.0, 0.0, 1.0, 0.0, 1.0, np.ones(about["start"]["hop_records"]))
+    follow = np.zeros((2 * len(hops), about["start"]["hop_followers"]), dtype=np.int64)
+    empty = Start(np.ones(3), taps, hops, follow, 0.0, 0.0, 1.0, 1.0, 1.0, np.ones(about["start"]["hop_records"]))
     return Generator(empty, ions=settings.ions_together, width=settings.width)

@@ -37,6 +37,7 @@ class Generator(nn.Module):
     taps: Tensor
     hop_shape: Tensor
     hop_vectors: Tensor
+    hop_follow: Tensor
     hop_chance: Tensor
     back: Tensor
     delay: Tensor
@@ -55,6 +56,7 @@ class Generator(nn.Module):
         known("taps", np.tile(start.taps, (ions, 1)))
         known("hop_shape", start.hop_shape)
         known("hop_vectors", start.vectors)
+        self.register_buffer("hop_follow", torch.as_tensor(np.array(start.follow), dtype=torch.int64))
         known("hop_chance", start.chance)
         for name in ("back", "delay", "mobile", "turn"):
             known(name, getattr(start, name))
@@ -86,7 +88,7 @@ class Generator(nn.Module):
     @property
     def law(self) -> Law:
         """How hops are drawn."""
-        return Law(self.hop_chance, self.hop_vectors, self.back, self.delay, self.mobile, self.turn)
+        return Law(self.hop_chance, self.hop_vectors, self.hop_follow, self.back, self.delay, self.mobile, self.turn)
 
     def noise(
         self, batch: int, records: int, source: torch.Generator, before: Later | None = None
@@ -105,7 +107,7 @@ class Generator(nn.Module):
         device, law, ions = self.taps.device, self.law, batch * self.ions
         lead = 0 if before is not None else 2 * law.longest
         mobile = mobility(law, ions, records + lead, source, None if before is None else before.mobile)
-        fresh = fresh_hops(law, mobile, source)
+        fresh, last = fresh_hops(law, mobile, source, None if before is None else before.hop)
         waiting = fresh.new_zeros(ions, law.longest, 3) if before is None else before.returns
         returns, waiting = with_returns(law, fresh, waiting, source)
         hops = torch.stack([fresh[:, lead:], returns[:, lead:]])
@@ -114,7 +116,7 @@ class Generator(nn.Module):
         extra = torch.randn(batch, self.extra, records // self.block, generator=source, device=device)
         share = mobile[:, lead:].float().view(batch, self.ions, -1, self.block).mean(dim=-1)
         state = (share - law.mobile) / (law.mobile * (1.0 - law.mobile)).sqrt().clamp_min(1e-3)
-        return (gauss, hops, torch.cat([extra, state], dim=1)), Later(waiting, mobile[:, -1])
+        return (gauss, hops, torch.cat([extra, state], dim=1)), Later(waiting, mobile[:, -1], last)
 
     def forward(self, noise: Noise) -> Tensor:
         """Return scaled increments (B, T, C), the first of a step first, from noise of T + margin records."""

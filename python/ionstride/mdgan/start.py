@@ -7,7 +7,7 @@ import numpy as np
 
 from ..checks import Array
 from ..errors import PhysicsError
-from .detect import detect_jumps
+from .detect import SMOOTH, IntArray, Jumps, detect_jumps
 from .windows import Windows, increment_covariance, msd_of_windows
 
 _WIDTHS = (1, 2, 4, 6, 9, 12, 16, 22, 32, 48)  # records a hop may take
@@ -21,6 +21,9 @@ _PART = 2  # of a run at most, for there are few displacements over longer lags
 _FEW_HOPS = 20  # too few seen to tell their directions
 _BURSTS = 500  # drawn for the fourth cumulants of a burst
 _CAGE = 10  # records after which the rattling in a cage is forgotten
+_STAY = 8  # times SMOOTH: records of a stay whose mean is a site
+_FOLLOWERS = 12  # hops seen that were most like the last, what came after one of which comes next
+_DRAWS = 8  # of 256 ions over four windows, for the memory of hops
 _POINTS = 4096
 
 
@@ -28,14 +31,16 @@ _POINTS = 4096
 class Start:
     """Increments as filtered Gaussian noise plus hops: what is known of the ions without training.
 
-    An ion is mobile a part of the time; hops begin at random then.  With chance `back` a hop is followed by its
-    reverse, geometrically distributed records later, which may be undone in turn.
+    An ion is mobile a part of the time; hops begin at random then, each with a vector that depends on that of the hop
+    before, for a lattice has few ways on from a site.  With chance `back` a hop is followed by its reverse,
+    geometrically distributed records later, which may be undone in turn.
 
     Attributes
     ----------
     scale_A : (3) standard deviation of an increment.
     taps : (3, 2L − 1) filter of the Gaussian noise, scaled increments.
-    vectors : (V, 3) hops, scaled; each as likely as its reverse.
+    vectors : (V, 3) hops, scaled; each as likely as its reverse: numbers 2 v and 2 v + 1.
+    follow : (2 V, M) numbers of hops that may come after a hop of that number.
     chance : of a spontaneous hop in a record.
     back, delay : chance that a hop is undone, and the mean records until then.
     mobile, turn : part of the time an ion is mobile, and the mean records until it draws that anew.
@@ -45,6 +50,7 @@ class Start:
     scale_A: Array
     taps: Array
     vectors: Array
+    follow: IntArray
     chance: float
     back: float
     delay: float
@@ -74,25 +80,33 @@ def make_start(train: Windows) -> Start:
     if not (variance > 0.0).all():
         raise PhysicsError("the ions do not move along one of the axes, so there is nothing to learn there")
     msd = second_A2 / variance
-    back, delay, weight = _fit_returns(msd)
+    back, delay, weight = _fit_returns(msd, np.zeros((1, 3)))
     longest = max(train.length, min(path.shape[1] for path in train.paths()) // train.stride // _PART)
     lags = np.array([lag for lag in _LAGS if lag <= longest])
     own, mixed, far = _cumulants(train, lags, np.sqrt(variance))
-    vectors, seen = _seen_hops(train), True
-    if len(vectors) < _FEW_HOPS:
-        vectors, seen = _directions(np.random.default_rng(0), 512), False
+    vectors, pairs = _seen_hops(train)
+    seen = len(vectors) >= _FEW_HOPS
+    if not seen:
+        vectors, pairs = _directions(np.random.default_rng(0), 512), np.zeros((0, 2), dtype=np.int64)
+    follow = _followers(vectors, pairs)
     vectors = vectors / np.sqrt(variance)
     mobile, turn, size, shape = _fit_law(own, mixed, far, lags, weight, vectors, (back, delay), seen=seen)
+    for _ in range(4 if len(pairs) else 0):  # what hops remember of the one before is part of their spectrum
+        chance = _hop_rate(vectors * size, weight) * (1.0 - back)
+        memory = _memory(vectors, follow, min(chance, 0.5 * mobile), (mobile, turn), train.length)
+        back, delay, weight = _fit_returns(msd, memory)
+    if not len(pairs):
+        memory = np.zeros((1, 3))
     # As many hops as make the variance; axes differ a little from those of the hops seen, and are brought to theirs.
     square = (vectors**2).mean(axis=0) * size**2
     moving = square > 0.0
-    total = float(weight[moving].sum() / square[moving].sum()) if moving.any() else 0.0
+    total = _hop_rate(vectors * size, weight)
     if total > 0.0:
         vectors = vectors * size * np.sqrt(np.divide(weight, total * square, out=np.zeros(3), where=moving))
     chance = min(0.5 * mobile, total * (1.0 - back))
     spectrum = spectrum_of(increment_covariance(msd))
     transfer = np.abs(np.fft.rfft(shape, n=_POINTS)) ** 2
-    rest = np.maximum(spectrum - weight * (_unit_spectrum(back, delay) * transfer)[:, None], 1e-4)
+    rest = np.maximum(spectrum - weight * _unit_spectrum(back, delay, memory) * transfer[:, None], 1e-4)
     taps = np.fft.fftshift(np.fft.irfft(np.sqrt(rest), axis=0), axes=0)
     middle, reach = len(taps) // 2, train.length - 1
     taps = taps[middle - reach : middle + reach + 1]
@@ -102,6 +116,7 @@ def make_start(train: Windows) -> Start:
         scale_A=np.sqrt(variance),
         taps=np.ascontiguousarray(taps.T),
         vectors=vectors,
+        follow=follow,
         chance=chance,
         back=back,
         delay=delay,
@@ -111,28 +126,51 @@ def make_start(train: Windows) -> Start:
     )
 
 
-def _unit_spectrum(back: float, delay: float) -> Array:
-    """Return the spectrum of hops of unit variance a record that may be undone, on the half circle."""
+def _hop_rate(vectors: Array, weight: Array) -> float:
+    """Return how many hops a record, returns among them, make the variance `weight` (3)."""
+    square = (vectors**2).mean(axis=0)
+    moving = square > 0.0
+    return float(weight[moving].sum() / square[moving].sum()) if moving.any() else 0.0
+
+
+def _unit_spectrum(back: float, delay: float, memory: Array) -> Array:
+    """Return the spectrum (M, 3), on the half circle, of hops of unit variance a record that may be undone.
+
+    Parameters
+    ----------
+    back, delay : of the returns.
+    memory : (K, 3) covariance of spontaneous hops that lie 1 … K records apart, in units of their variance a record.
+    """
     z = np.exp(-2j * np.pi * np.arange(_POINTS // 2 + 1) / _POINTS)
     stay = 1.0 - 1.0 / max(delay, 1.0)
-    later = (1.0 - stay) * z / (1.0 - stay * z)
-    return np.asarray(1.0 + 2.0 * np.real(-back * later / (1.0 + back * later)))
+    later = back * (1.0 - stay) * z / (1.0 - stay * z)
+    alone = 1.0 + 2.0 * np.real(-later / (1.0 + later))
+    circle = np.zeros((_POINTS, 3))
+    circle[1 : len(memory) + 1] = memory
+    together = 2.0 * np.fft.rfft(circle, axis=0).real
+    return np.asarray(alone[:, None] + (1.0 - back) * together / (np.abs(1.0 + later) ** 2)[:, None])
 
 
-def _fit_returns(msd: Array) -> tuple[float, float, Array]:
-    """Return chance and delay of returns and the hops' variance a record (3), from the MSD beyond the rattling."""
+def _fit_returns(msd: Array, memory: Array) -> tuple[float, float, Array]:
+    """Return chance and delay of returns and the hops' variance a record (3), from the MSD beyond the rattling.
+
+    Parameters
+    ----------
+    msd : (L + 1, 3), scaled.
+    memory : of the spontaneous hops, see `_unit_spectrum`.
+    """
     length = len(msd) - 1
     first = min(_CAGE, length // 3)
     n = np.unique(np.rint(np.geomspace(first, length, 24)).astype(int))
     best: tuple[float, float, float, Array] = (np.inf, 0.0, 1.0, np.zeros(3))
     for back in _BACK:
         for delay in _DELAY if back > 0.0 else _DELAY[:1]:
-            covariance = np.fft.irfft(_unit_spectrum(float(back), float(delay)))[: length + 1]
-            slope = 2.0 * np.cumsum(covariance) - covariance[0]
-            unit = np.concatenate([[0.0], np.cumsum(slope)])[n]
+            covariance = np.fft.irfft(_unit_spectrum(float(back), float(delay), memory), axis=0)[: length + 1]
+            slope = 2.0 * np.cumsum(covariance, axis=0) - covariance[0]
+            units = np.concatenate([np.zeros((1, 3)), np.cumsum(slope, axis=0)])[n]
             misfit, weight = 0.0, np.zeros(3)
             for axis in range(3):
-                y = msd[n, axis]
+                y, unit = msd[n, axis], units[:, axis]
                 design = np.stack([np.ones(len(n)), unit], axis=1) / y[:, None]
                 (level, slope_), *_ = np.linalg.lstsq(design, np.ones(len(n)), rcond=None)
                 if level < 0.0:
@@ -169,13 +207,79 @@ def _half_sine(width: int) -> Array:
     return np.asarray(shape / shape.sum())
 
 
-def _seen_hops(train: Windows) -> Array:
-    """Return the vectors of jumps seen in the training data, (V, 3) in Å."""
-    found = []
+def _seen_hops(train: Windows) -> tuple[Array, IntArray]:
+    """Return the vectors of jumps seen in the training data, (V, 3) in Å, and which came after which, (P, 2)."""
+    found, pairs, count = [], [], 0
     for path in train.paths():
-        jumps = detect_jumps(np.ascontiguousarray(path[:, :: train.stride]), train.dt_ps)
-        found.append(jumps.vector_A)
-    return np.concatenate(found)
+        x = np.ascontiguousarray(path[:, :: train.stride])
+        jumps = detect_jumps(x, train.dt_ps)
+        first = count + np.flatnonzero(jumps.followed)
+        pairs.append(np.stack([first, first + 1], axis=1))
+        found.append(_from_site_to_site(x, jumps))
+        count += len(jumps.ion)
+    return np.concatenate(found), np.concatenate(pairs)
+
+
+def _from_site_to_site(x_A: Array, jumps: Jumps) -> Array:
+    """Return the vectors of jumps between the mean places before and after.
+
+    Those of the few records in which a jump is seen hold the rattling; added at every hop it would blur the lattice.
+    """
+    vectors = jumps.vector_A.copy()
+    stay = _STAY * SMOOTH
+    same = np.append(jumps.ion[1:] == jumps.ion[:-1], False)[: len(jumps.ion)]
+    for k, (ion, record) in enumerate(zip(jumps.ion, jumps.record, strict=True)):
+        begin = jumps.record[k - 1] + 2 * SMOOTH if k and same[k - 1] else 0
+        end = jumps.record[k + 1] if same[k] else x_A.shape[1]
+        before = x_A[ion, max(begin, record - stay) : record]
+        after = x_A[ion, record + 2 * SMOOTH : min(end, record + 2 * SMOOTH + stay)]
+        if min(len(before), len(after)) >= SMOOTH:
+            vectors[k] = after.mean(axis=0) - before.mean(axis=0)
+    return vectors
+
+
+def _followers(vectors: Array, pairs: IntArray) -> IntArray:
+    """Return (2 V, M) numbers of hops after a hop: what came after the M hops seen that were most like it.
+
+    Pairs of hops count backwards in time and turned round too, so that no direction is preferred.  Without pairs, any.
+    """
+    from scipy.spatial import cKDTree
+
+    signed = np.stack([vectors, -vectors], axis=1).reshape(-1, 3)
+    if len(pairs) < _FEW_HOPS:
+        half = np.random.default_rng(0).integers(len(signed), size=(len(vectors), _FOLLOWERS))
+        return np.stack([half, half ^ 1], axis=1).reshape(-1, _FOLLOWERS)
+    one, two = 2 * pairs[:, 0], 2 * pairs[:, 1]
+    first = np.concatenate([one, one ^ 1, two, two ^ 1])
+    second = np.concatenate([two, two ^ 1, one, one ^ 1])
+    most = min(_FOLLOWERS, len(pairs))
+    near = cKDTree(signed[first]).query(vectors, k=most)[1]
+    half = second[near]
+    return np.stack([half, half ^ 1], axis=1).reshape(-1, most)
+
+
+def _memory(vectors: Array, follow: IntArray, chance: float, mobility_: tuple[float, float], length: int) -> Array:
+    """Return the covariance (L, 3) of spontaneous hops 1 … L records apart, in units of their variance, by drawing."""
+    import torch
+
+    from . import hops
+
+    def tensor(value: Any) -> Any:
+        return torch.as_tensor(np.array(value), dtype=torch.float32)
+
+    law = hops.Law(
+        tensor(chance), tensor(vectors), torch.from_numpy(follow), tensor(0.0), tensor(1.0),
+        tensor(mobility_[0]), tensor(mobility_[1]),
+    )  # fmt: skip
+    source = torch.Generator().manual_seed(0)
+    total: Array = np.zeros((length + 1, 3))
+    for _ in range(_DRAWS):
+        mobile = hops.mobility(law, 256, 4 * length, source)
+        moves, _last = hops.fresh_hops(law, mobile, source)
+        power = np.abs(np.fft.rfft(moves.numpy(), n=8 * length, axis=1)) ** 2
+        pairs = np.arange(4 * length, 3 * length - 1, -1)
+        total += np.fft.irfft(power.mean(axis=0), axis=0)[: length + 1] / pairs[:, None]
+    return np.asarray(total[1:] / np.maximum(total[0], 1e-30))
 
 
 def _fit_law(  # noqa: PLR0917
