@@ -5,7 +5,7 @@ import torch
 from hopping import hopping
 
 from ionstride.mdgan.detect import detect_jumps
-from ionstride.mdgan.hops import Law, fresh_hops, mobility
+from ionstride.mdgan.hops import Law, draw_hops, mobility
 from ionstride.mdgan.networks import Generator
 from ionstride.mdgan.start import make_start
 from ionstride.mdgan.windows import windows
@@ -78,20 +78,25 @@ def test_start_finds_no_such_difference_where_there_is_none():
 
 
 def test_hops_follow_one_another_across_pieces():
-    """Fault: what comes after a hop drawn anew at each piece of a stream."""
-    pieces, state, last = [], None, None
+    """Fault: what comes after a hop drawn anew at each piece of a stream; a return lost there."""
+    pieces, later = [], None
     for k in range(12):
-        mobile = mobility(law(1.0, 1.0), 200, 30, source(k), state)
-        moves, last = fresh_hops(law(1.0, 1.0), mobile, source(100 + k), last)
-        state = mobile[:, -1]
-        pieces.append(moves)
-    moves = torch.cat(pieces, dim=1)
-    compared = 0
-    for ion in moves:
+        mobile = mobility(law(1.0, 1.0), 200, 30, source(k), None if later is None else later.mobile)
+        fresh, returns, later = draw_hops(law(1.0, 1.0), mobile, source(100 + k), later)
+        pieces.append(torch.stack([fresh, returns]))
+    fresh, returns = torch.cat(pieces, dim=2)
+    hops = int((fresh != 0.0).sum())
+    # a hop is undone 0.3 / 0.7 times on average
+    assert abs(float(returns.abs().sum()) / hops - 0.3 / 0.7) < 0.1
+    followed = undone = 0
+    for ion, back in zip(fresh, returns, strict=True):
         axes = ion[ion.abs().sum(dim=1) > 0].abs().argmax(dim=1)
-        assert ((axes[1:] - axes[:-1]) % 3 == 1).all()
-        compared += max(0, len(axes) - 1)
-    assert compared > 300
+        steps = (axes[1:] - axes[:-1]) % 3
+        followed += int((steps == 1).sum())
+        undone += int((steps == 0).sum())
+        if not back.any():
+            assert (steps == 1).all()
+    assert followed > 200 and undone > 40 and abs(undone / (followed + undone) - 0.3 / 1.3) < 0.08
 
 
 def honeycomb(ions, frames, seed):

@@ -5,20 +5,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-GENERATIONS = 64  # of returns of returns that are followed within a piece
-_LATE = 6.9  # times the mean delay: a part of 10⁻³ would come later still
+_LATE = 6.9  # times the mean time until the last return: few come later still, and those then
 
 
 @dataclass(frozen=True)
 class Law:
     """How hops are drawn.
 
+    A hop that is undone leaves its ion where it was: the next one does not follow it, but the last that was not undone.
+
     Attributes
     ----------
     chance : () of a spontaneous hop in a record, mean over time.
     vectors : (V, 3) of which a hop is one, or its reverse: number 2 v, or 2 v + 1.
     follow : (2 V, M) numbers of hops, one of which is the spontaneous hop after a hop of that number.
-    back, delay : chance that a hop is undone, and after how many records on average.
+    back, delay : chance that a hop is undone, or a return in its turn, and after how many records on average.
     mobile : part of the time in which an ion hops at all; it hops so much more often then.
     turn : mean records until an ion draws anew whether it is mobile; its memory of that.
     """
@@ -33,8 +34,8 @@ class Law:
 
     @property
     def longest(self) -> int:
-        """Records after which no return is waited for."""
-        return int(_LATE * float(self.delay)) + 1
+        """Records after a hop in which all its returns come."""
+        return int(_LATE * float(self.delay) / (1.0 - float(self.back))) + 1
 
 
 @dataclass(frozen=True)
@@ -66,72 +67,57 @@ def mobility(law: Law, ions: int, records: int, source: torch.Generator, before:
     return drawn.gather(1, last)[:, -records:]
 
 
-def fresh_hops(
-    law: Law, mobile: Tensor, source: torch.Generator, before: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Return spontaneous hops (ions, records, 3), scaled, most of them zero, and the number of each ion's last one.
+def draw_hops(
+    law: Law, mobile: Tensor, source: torch.Generator, before: Later | None = None
+) -> tuple[Tensor, Tensor, Later]:
+    """Return spontaneous hops and returns, (ions, T, 3) each, scaled, most of them zero, and what they leave for later.
 
     Parameters
     ----------
     law : of the hops.
-    mobile : (ions, records) whether an ion is.
+    mobile : (ions, T) whether an ion is.
     source : source of randomness.
-    before : (ions) number of the last hop before; without it any.
+    before : what the records before left; without it no returns are due, and any hop may come first.
     """
-    device, ions = mobile.device, len(mobile)
+    device, (ions, records) = mobile.device, mobile.shape
     hit = (torch.rand(mobile.shape, generator=source, device=device) < law.chance / law.mobile) & mobile
     order = hit.cumsum(dim=1)
     count = order[:, -1]
-    last = torch.randint(len(law.follow), (ions,), generator=source, device=device) if before is None else before
-    numbers = []
+    last = torch.randint(len(law.follow), (ions,), generator=source, device=device) if before is None else before.hop
+    numbers, undone = [last], [torch.zeros_like(last)]
     for k in range(int(count.max())):
         chosen = torch.randint(law.follow.shape[1], (ions,), generator=source, device=device)
-        last = torch.where(k < count, law.follow[last, chosen], last)
-        numbers.append(last)
-    moves = law.vectors.new_zeros(*mobile.shape, 3)
-    if numbers:
-        ion, record = hit.nonzero(as_tuple=True)
-        number = torch.stack(numbers, dim=1)[ion, order[ion, record] - 1]
-        moves[ion, record] = law.vectors[number // 2] * (1 - 2 * (number % 2))[:, None]
-    return moves, last
-
-
-def with_returns(law: Law, fresh: Tensor, waiting: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return the hops that undo others in a piece, and those due after its end.
-
-    Parameters
-    ----------
-    law : of the hops.
-    fresh : (ions, T, 3) spontaneous hops.
-    waiting : (ions, longest, 3) returns due in the first records of the piece, of hops before it.
-    source : source of randomness.
-
-    Returns
-    -------
-    returns : (ions, T, 3).
-    waiting : (ions, longest, 3) due after the piece.
-    """
-    ions, records, _ = fresh.shape
-    late = waiting.shape[1]
-    returns = fresh.new_zeros(ions, records + late, 3)
-    returns[:, :late] = waiting
-    both = fresh + returns[:, :records]
-    ion, record = (both != 0.0).any(dim=2).nonzero(as_tuple=True)
-    move = both[ion, record]
-    for _ in range(GENERATIONS):
+        number, times = law.follow[last, chosen], _times_undone(law.back, ions, source)
+        last = torch.where((k < count) & (times % 2 == 0), number, last)
+        numbers.append(number)
+        undone.append(times)
+    ion, record = hit.nonzero(as_tuple=True)
+    which = order[ion, record]
+    number, times = torch.stack(numbers, dim=1)[ion, which], torch.stack(undone, dim=1)[ion, which]
+    move = law.vectors[number // 2] * (1 - 2 * (number % 2))[:, None]
+    fresh, late = law.vectors.new_zeros(ions, records, 3), law.longest
+    fresh[ion, record] = move
+    returns = law.vectors.new_zeros(ions, records + late, 3)
+    if before is not None:
+        returns[:, :late] = before.returns
+    while True:
+        still = times > 0
+        ion, move, times = ion[still], -move[still], times[still] - 1
         if len(ion) == 0:
             break
-        undone = torch.rand(len(ion), generator=source, device=fresh.device) < law.back
-        ion, move = ion[undone], -move[undone]
-        when = record[undone] + _wait(law.delay, len(ion), late, source)
-        returns.index_put_((ion, when), move, accumulate=True)
-        inside = when < records
-        ion, record, move = ion[inside], when[inside], move[inside]
-    return returns[:, :records], returns[:, records:]
+        record = record[still] + _wait(law.delay, len(ion), source)
+        returns.index_put_((ion, record.clamp_max(records + late - 1)), move, accumulate=True)
+    return fresh, returns[:, :records], Later(returns[:, records:], mobile[:, -1], last)
 
 
-def _wait(mean: Tensor, count: int, late: int, source: torch.Generator) -> Tensor:
-    """Return geometrically distributed records of wait, 1 … late."""
+def _times_undone(back: Tensor, count: int, source: torch.Generator) -> Tensor:
+    """Return how often hops are undone, redone, undone …: geometrically distributed from 0."""
+    uniform = torch.rand(count, generator=source, device=back.device).clamp_min(1e-12)
+    return (uniform.log() / back.clamp(1e-12, 0.99).log()).long()
+
+
+def _wait(mean: Tensor, count: int, source: torch.Generator) -> Tensor:
+    """Return geometrically distributed records of wait, from 1."""
     uniform = torch.rand(count, generator=source, device=mean.device).clamp_min(1e-12)
     stay = (1.0 - 1.0 / mean.clamp_min(1.0)).clamp_min(1e-12)
-    return (uniform.log() / stay.log()).long().clamp_max(late - 1) + 1
+    return (uniform.log() / stay.log()).long() + 1

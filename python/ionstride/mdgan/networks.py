@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .hops import Later, Law, fresh_hops, mobility, with_returns
+from .hops import Later, Law, draw_hops, mobility
 from .start import Start
 
 _DILATIONS = (1, 1, 2, 4, 8)
@@ -105,18 +105,16 @@ class Generator(nn.Module):
         before : what the noise before this left; without it hops begin long enough before the first record.
         """
         device, law, ions = self.taps.device, self.law, batch * self.ions
-        lead = 0 if before is not None else 2 * law.longest
+        lead = 0 if before is not None else law.longest
         mobile = mobility(law, ions, records + lead, source, None if before is None else before.mobile)
-        fresh, last = fresh_hops(law, mobile, source, None if before is None else before.hop)
-        waiting = fresh.new_zeros(ions, law.longest, 3) if before is None else before.returns
-        returns, waiting = with_returns(law, fresh, waiting, source)
+        fresh, returns, later = draw_hops(law, mobile, source, before)
         hops = torch.stack([fresh[:, lead:], returns[:, lead:]])
         hops = hops.unflatten(1, (batch, self.ions)).permute(1, 0, 2, 4, 3).reshape(batch, -1, records)
         gauss = torch.randn(batch, self.channels, records, generator=source, device=device)
         extra = torch.randn(batch, self.extra, records // self.block, generator=source, device=device)
         share = mobile[:, lead:].float().view(batch, self.ions, -1, self.block).mean(dim=-1)
         state = (share - law.mobile) / (law.mobile * (1.0 - law.mobile)).sqrt().clamp_min(1e-3)
-        return (gauss, hops, torch.cat([extra, state], dim=1)), Later(waiting, mobile[:, -1], last)
+        return (gauss, hops, torch.cat([extra, state], dim=1)), later
 
     def forward(self, noise: Noise) -> Tensor:
         """Return scaled increments (B, T, C), the first of a step first, from noise of T + margin records."""

@@ -23,7 +23,7 @@ _BURSTS = 500  # drawn for the fourth cumulants of a burst
 _CAGE = 10  # records after which the rattling in a cage is forgotten
 _STAY = 8  # times SMOOTH: records of a stay whose mean is a site
 _FOLLOWERS = 12  # hops seen that were most like the last, what came after one of which comes next
-_DRAWS = 8  # of 256 ions over four windows, for the memory of hops
+_DRAWS, _ROUNDS = 16, 3  # draws of 256 ions over four windows for the memory of hops, and how often it is found anew
 _POINTS = 4096
 
 
@@ -91,12 +91,11 @@ def make_start(train: Windows) -> Start:
     follow = _followers(vectors, pairs)
     vectors = vectors / np.sqrt(variance)
     mobile, turn, size, shape = _fit_law(own, mixed, far, lags, weight, vectors, (back, delay), seen=seen)
-    for _ in range(4 if len(pairs) else 0):  # what hops remember of the one before is part of their spectrum
-        chance = _hop_rate(vectors * size, weight) * (1.0 - back)
-        memory = _memory(vectors, follow, min(chance, 0.5 * mobile), (mobile, turn), train.length)
+    memory = np.zeros((1, 3))
+    for _ in range(_ROUNDS if len(pairs) >= _FEW_HOPS else 0):  # the spectrum of hops that follow one another is drawn
+        chance = min(_hop_rate(vectors * size, weight) * (1.0 - back), 0.5 * mobile)
+        memory = _memory(vectors, follow, chance, (back, delay), (mobile, turn), train.length)
         back, delay, weight = _fit_returns(msd, memory)
-    if not len(pairs):
-        memory = np.zeros((1, 3))
     # As many hops as make the variance; axes differ a little from those of the hops seen, and are brought to theirs.
     square = (vectors**2).mean(axis=0) * size**2
     moving = square > 0.0
@@ -139,16 +138,14 @@ def _unit_spectrum(back: float, delay: float, memory: Array) -> Array:
     Parameters
     ----------
     back, delay : of the returns.
-    memory : (K, 3) covariance of spontaneous hops that lie 1 … K records apart, in units of their variance a record.
+    memory : (K, 3) what is added to the covariance 1 … K records apart because hops follow one another.
     """
     z = np.exp(-2j * np.pi * np.arange(_POINTS // 2 + 1) / _POINTS)
     stay = 1.0 - 1.0 / max(delay, 1.0)
     later = back * (1.0 - stay) * z / (1.0 - stay * z)
-    alone = 1.0 + 2.0 * np.real(-later / (1.0 + later))
     circle = np.zeros((_POINTS, 3))
     circle[1 : len(memory) + 1] = memory
-    together = 2.0 * np.fft.rfft(circle, axis=0).real
-    return np.asarray(alone[:, None] + (1.0 - back) * together / (np.abs(1.0 + later) ** 2)[:, None])
+    return np.asarray((1.0 + 2.0 * np.real(-later / (1.0 + later)))[:, None] + 2.0 * np.fft.rfft(circle, axis=0).real)
 
 
 def _fit_returns(msd: Array, memory: Array) -> tuple[float, float, Array]:
@@ -258,8 +255,18 @@ def _followers(vectors: Array, pairs: IntArray) -> IntArray:
     return np.stack([half, half ^ 1], axis=1).reshape(-1, most)
 
 
-def _memory(vectors: Array, follow: IntArray, chance: float, mobility_: tuple[float, float], length: int) -> Array:
-    """Return the covariance (L, 3) of spontaneous hops 1 … L records apart, in units of their variance, by drawing."""
+def _memory(  # noqa: PLR0917
+    vectors: Array,
+    follow: IntArray,
+    chance: float,
+    returns: tuple[float, float],
+    mobile: tuple[float, float],
+    length: int,
+) -> Array:
+    """Return what is added to the covariance of hops 1 … L records apart because they follow one another, (L, 3).
+
+    In units of the variance a record.  It is found by drawing: whether a hop was undone decides what follows.
+    """
     import torch
 
     from . import hops
@@ -268,18 +275,18 @@ def _memory(vectors: Array, follow: IntArray, chance: float, mobility_: tuple[fl
         return torch.as_tensor(np.array(value), dtype=torch.float32)
 
     law = hops.Law(
-        tensor(chance), tensor(vectors), torch.from_numpy(follow), tensor(0.0), tensor(1.0),
-        tensor(mobility_[0]), tensor(mobility_[1]),
-    )  # fmt: skip
+        tensor(chance), tensor(vectors), torch.from_numpy(follow), *map(tensor, returns), *map(tensor, mobile)
+    )
     source = torch.Generator().manual_seed(0)
+    lead, records = law.longest, 4 * length
     total: Array = np.zeros((length + 1, 3))
     for _ in range(_DRAWS):
-        mobile = hops.mobility(law, 256, 4 * length, source)
-        moves, _last = hops.fresh_hops(law, mobile, source)
-        power = np.abs(np.fft.rfft(moves.numpy(), n=8 * length, axis=1)) ** 2
-        pairs = np.arange(4 * length, 3 * length - 1, -1)
+        fresh, back, _later = hops.draw_hops(law, hops.mobility(law, 256, lead + records, source), source)
+        power = np.abs(np.fft.rfft((fresh + back)[:, lead:].numpy(), n=2 * records, axis=1)) ** 2
+        pairs = np.arange(records, records - length - 1, -1)
         total += np.fft.irfft(power.mean(axis=0), axis=0)[: length + 1] / pairs[:, None]
-    return np.asarray(total[1:] / np.maximum(total[0], 1e-30))
+    alone = np.fft.irfft(_unit_spectrum(*returns, np.zeros((1, 3))), axis=0)[1 : length + 1]
+    return np.asarray(total[1:] / np.maximum(total[0], 1e-30) - alone)
 
 
 def _fit_law(  # noqa: PLR0917
