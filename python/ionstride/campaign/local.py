@@ -148,13 +148,11 @@ class Options:
     layout : how cores are shared.
     command : the LAMMPS command for a number of ranks.
     gpus : GPUs a run.
-    deterministic : an interrupted run is redone from its start.
     """
 
     layout: Layout
     command: Callable[[int], list[str]]
     gpus: int = 0
-    deterministic: bool = False
 
 
 def run_jobs(
@@ -210,7 +208,7 @@ def _run_job(job: Job, options: Options, tell: Callable[[str, int], None], cance
         tell(id, done["steps"])
         return Outcome(id, done["ended"], done["steps"], done["wall_s"])
     spent = 0.0
-    if read_json(job.folder / "deck.json") != {"key": key} or options.deterministic:
+    if read_json(job.folder / "deck.json") != {"key": key}:
         shutil.rmtree(job.folder, ignore_errors=True)
         job.folder.mkdir(parents=True)
         write_json(job.folder / "deck.json", {"key": key})

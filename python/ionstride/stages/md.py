@@ -203,7 +203,7 @@ def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
             if step > 0:
                 work.screen.news(id, step, stop)
 
-    options = Options(layout, lambda ranks: lmp_command(md, ranks, work.lmp, mpirun), md.gpus, study.deterministic)
+    options = Options(layout, lambda ranks: lmp_command(md, ranks, work.lmp, mpirun), md.gpus)
     return run_jobs([job(run) for run in runs], options, progress)
 
 
