@@ -14,7 +14,7 @@ from ..errors import IonstrideError, MissingToolError, ToolError
 from ..process import environment, find_mpirun, find_program, run_program
 from ..records import RunDeck
 from ..runrecord import key_of, read_json, write_json, write_text
-from .watch import Watch
+from .watch import Watch, clip
 
 RESTART_END = b"LammpS RestartT\0"
 KEPT_RESTARTS = 2
@@ -49,7 +49,7 @@ class Outcome:
     ----------
     id : the run's folder name.
     ended : 'complete', or the reason for stopping.
-    steps : steps made in all.
+    steps : steps made in all; of a run that went bad those before it showed.
     wall_s : seconds spent on it, interrupted pieces included.
     """
 
@@ -245,6 +245,11 @@ def _run_job(job: Job, options: Options, tell: Callable[[str, int], None], cance
         raise IonstrideError("cancelled")
     if not ended and watch.step < job.stop:
         raise ToolError(f"LAMMPS ended at step {watch.step} of {job.stop} in {job.folder}; see {log}")
+    if ended:
+        whole = job.watch()  # from the beginning, so that the end does not depend on when one looked
+        ended = whole.look() or ended
+        watch.step = whole.step
+        clip(job.folder, watch.step)
     outcome = Outcome(id, ended or "complete", watch.step, round(spent + time.monotonic() - begun, 2))
     write_json(
         job.folder / "outcome.json",

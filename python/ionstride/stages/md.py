@@ -247,6 +247,7 @@ def _describe(work: MdWork, run: Run, outcome: Outcome) -> dict[str, Any]:
     id, temperature, replica, structure, phases = run
     md, production = work.study.md, phases[-1]
     thermo = whole_thermo(work.folder / id)
+    thermo = thermo[thermo[:, 0] <= outcome.steps]
     steady = thermo[thermo[:, 0] >= production.start]
     atoms = len(structure.symbols)
     drift = None
