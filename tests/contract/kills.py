@@ -126,9 +126,10 @@ def frames(run: Path) -> dict[tuple[str, int], bytes]:
 
 
 def numbers(value: Any) -> Any:
-    """Return results without what differs between any two runs: times, dates, hashes, folders."""
+    """Return results without what differs between any two runs (times, folders) and the files a run is cut into."""
     if isinstance(value, dict):
-        left_out = ("provenance", "wall_s", "train_s", "atom_steps_per_s", "sha256", "seconds")
+        left_out = {"provenance", "wall_s", "train_s", "atom_steps_per_s"}
+        left_out |= {"files", "superseded_files", "repeated_frames_dropped", "cut_last_frames_dropped"}
         return {key: numbers(inner) for key, inner in value.items() if key not in left_out}
     return [numbers(inner) for inner in value] if isinstance(value, list) else value
 

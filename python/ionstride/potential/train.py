@@ -167,6 +167,8 @@ def train_potential(
             )  # fmt: skip
             write_json(folder / "input.json", given)
             command = [*dp, "train", "input.json"]
+            if first + piece < whole:  # only the last one's model is compressed, which asks for these statistics
+                command.append("--skip-neighbor-stat")
             if first > 0:
                 command += ["--restart", checkpoint_at(folder, first).name]
             elif start_from is not None:
