@@ -49,7 +49,6 @@ class Watch:
     window: int = 20
     step: int = 0
     frames_seen: int = 0
-    _frames: int = 0
     _last_frame: int = -1
     _offsets: dict[str, int] = field(default_factory=dict)
     _recent: deque[float] = field(default_factory=deque)
@@ -116,8 +115,8 @@ class Watch:
                 if step <= self._last_frame:
                     continue  # of a piece that was run twice
                 self._last_frame = step
-                self._frames += 1
-                reason = self._check_frame(text.decode(errors="replace"), every) if self._frames % every == 0 else ""
+                self.frames_seen += 1
+                reason = self._check_frame(text.decode(errors="replace"), every) if self.frames_seen % every == 0 else ""
                 if reason:
                     return step, reason
         return None
@@ -132,7 +131,6 @@ class Watch:
             return ""
         if rows.shape != (len(self.structure.symbols), 3):
             return f"atoms were lost at step {step}: {len(rows)} of {len(self.structure.symbols)} are left"
-        self.frames_seen += 1
         symbols = self.structure.symbols
         if self.min_distance > 0:
             for pair, distance in shortest_distances(symbols, rows, cell).items():
