@@ -91,7 +91,7 @@ def kill_and_finish(
         now = finished(out)
         kept = kept and all(now.get(stage) == outputs for stage, outputs in before.items())
         before = now
-        stage = next((s for s in STAGES if s not in now), "after all")
+        stage = next((s for s in STAGES if s not in now and (out / s).is_dir()), "between stages")
         stages[stage] += 1
         print(f"  kill after {seconds:5.1f} s in {stage}: {piece_in_hand(out, stage)}", flush=True)
     else:

@@ -116,7 +116,9 @@ class Watch:
                     continue  # of a piece that was run twice
                 self._last_frame = step
                 self.frames_seen += 1
-                reason = self._check_frame(text.decode(errors="replace"), every) if self.frames_seen % every == 0 else ""
+                reason = (
+                    self._check_frame(text.decode(errors="replace"), every) if self.frames_seen % every == 0 else ""
+                )
                 if reason:
                     return step, reason
         return None
