@@ -99,7 +99,7 @@ class PotentialSettings:
     limit_pref_f: float = _set(100.0, "and at the end")
     valid_fraction: float = _set(0.1, "part of the frames held out, by whole runs or blocks of frame number")
     compress: bool = _set(True, "tabulate the embedding net for speed (tensorflow)")
-    checkpoint_steps: int = _set(10000, "steps between checkpoints; what a crash can lose")
+    checkpoint_steps: int = _set(5000, "steps between checkpoints; what a crash can lose")
 
 
 @dataclass(frozen=True)
