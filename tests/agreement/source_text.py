@@ -172,16 +172,21 @@ def cp2k_run(file: Path) -> Iterator[Step]:
 
 
 def siesta(file: Path) -> Iterator[Step]:
-    """Steps of MD or the final values of a point; SIESTA's stress is positive under tension."""
+    """Steps of MD or a point; the stress is positive under tension.
+
+    The energy is E_KS plus FreeEng − E_KS of the last electronic step.
+    """
     text = file.read_text(errors="replace")
     steps = text.split("Begin MD step")[1:] or [text]
     for block in steps:
-        energy = _find(rf"siesta:\s+Total =\s+({NUMBER})|siesta: E_KS\(eV\) =\s+({NUMBER})", block)
+        energy = _find(rf"siesta: E_KS\(eV\) =\s+({NUMBER})", block)
+        free = re.findall(rf"^\s*(?:siesta|scf):\s+\d+\s+{NUMBER}\s+({NUMBER})\s+({NUMBER})\s+{NUMBER}", block, re.M)
         force = _find(rf"siesta: Atomic forces \(eV/Ang\):\n((?:(?:siesta:)?\s+\d+{ROW3}\n)+)", block)
         stress = _find(rf"Stress tensor \(static\) \(eV/Ang\*\*3\):\n((?:(?:siesta:)?{ROW3}\n){{3}})", block)
-        if energy and force:
+        if energy and force and free:
+            entropy = float(free[-1][1]) - float(free[-1][0])
             tensor = None if stress is None else -_table(stress.replace("siesta:", "")) * KBAR_PER_EV_A3
-            yield Step(-1, float("".join(energy)), _table(force.replace("siesta:", ""), 1), tensor)
+            yield Step(-1, float(energy) + entropy, _table(force.replace("siesta:", ""), 1), tensor)
 
 
 def quip(file: Path) -> Iterator[Step]:

@@ -6,8 +6,9 @@ Each source is read by `read_source` and once more by a small parser of its text
 forces and stresses are compared frame by frame.  Below a folder that is no source itself everything that is one is
 taken; copies of a source already compared are passed over.  Verdicts:
 
-- equal: to 1e-6 eV, 1e-6 eV/Å and 0.002 kbar, or what the text's digits and older values of the units leave
-  (2e-7 of the value; see `STRESS_KBAR`), and every step of the text is a frame or one that was dropped with a count;
+- equal: to 1e-6 eV, 1e-6 eV/Å and 0.002 kbar plus 1e-8 of the value, or what the text's digits and older values of
+  the units leave (`OLD_UNITS`, `STRESS_KBAR`), and every step
+  of the text is a frame or one that was dropped with a count;
 - turned axes: the importer turned the cell; energies, every |F|, every F_i·F_j, the eigenvalues of the stress and
   every F_i·stress·F_j are equal;
 - refused: the importer said why;
@@ -37,7 +38,10 @@ from ionstride.labels.formats import Part
 from ionstride.labels.kinds import kind_of
 from ionstride.labels.sources import read_source
 
-ENERGY_EV, FORCE_EV_A, RELATIVE = 1e-6, 1e-6, 2e-7
+ENERGY_EV, FORCE_EV_A, RELATIVE = 1e-6, 1e-6, 1e-8
+OLD_UNITS = {"Quantum ESPRESSO pw.x": 2e-7}
+"""ASE takes rydberg and bohr of pw.x from CODATA 2006, 9e-8 below today's."""
+
 STRESS_KBAR = {"Quantum ESPRESSO pw.x": 0.02, "SIESTA output": 0.01}
 """Roundings of the printed stress where they are coarser than 0.002 kbar."""
 
@@ -61,9 +65,9 @@ def most(difference: np.ndarray) -> float:
     return float(np.abs(difference).max()) if difference.size else 0.0
 
 
-def near(value: float, wanted: np.ndarray, absolute: float) -> bool:
+def near(value: float, wanted: np.ndarray, absolute: float, relative: float = RELATIVE) -> bool:
     """Tell whether a largest difference is within the absolute and relative tolerance (False for NaN)."""
-    return value <= absolute + RELATIVE * most(wanted)
+    return value <= absolute + relative * most(wanted)
 
 
 def frames_of(part: Part) -> list[Step]:
@@ -105,18 +109,24 @@ def compare(row: Row, frames: list[Step], text: list[Step]) -> str:
     if len(frames) != len(whole) or any(step.failed for _, step in pairs):
         return f"DIFFERS: {len(frames)} frames, {len(text)} steps in the text, of them converged {len(whole)}"
     turned = False
+    part_of = OLD_UNITS.get(row.kind, RELATIVE)
     for frame, step in pairs:
         if frame.force_eV_A.shape != step.force_eV_A.shape:
             return "DIFFERS: numbers of atoms"
         if (frame.stress_kbar is None) != (step.stress_kbar is None):
             return f"DIFFERS: a stress only in the {'text' if frame.stress_kbar is None else 'frames'}"
         row.energy_eV = max(row.energy_eV, abs(frame.energy_eV - step.energy_eV))
-        if not near(abs(frame.energy_eV - step.energy_eV), np.array(step.energy_eV), ENERGY_EV):
+        if not near(
+            abs(frame.energy_eV - step.energy_eV),
+            np.array(step.energy_eV),
+            ENERGY_EV,
+            part_of,
+        ):
             return f"DIFFERS: energies of step {step.number} {frame.energy_eV:.9g} and {step.energy_eV:.9g} eV"
         coarse = STRESS_KBAR.get(row.kind, 0.002)
         off = most(frame.force_eV_A - step.force_eV_A)
         off_stress = 0.0 if step.stress_kbar is None else most(frame.stress_kbar - step.stress_kbar)
-        same = near(off, step.force_eV_A, FORCE_EV_A)
+        same = near(off, step.force_eV_A, FORCE_EV_A, part_of)
         if step.stress_kbar is not None:
             same = same and near(off_stress, step.stress_kbar, coarse)
         if not same:

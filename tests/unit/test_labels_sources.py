@@ -118,6 +118,21 @@ def test_elements_of_cp2k_are_not_its_kinds(tmp_path):
         read_source(tmp_path / "relax.out")
 
 
+def test_energies_of_siesta_are_free_energies(tmp_path):
+    """Fault: with smeared occupations E_KS was the label, of which the forces are no derivatives."""
+    write.siesta(tmp_path / "siesta.out", DATA, entropy_eV=0.37)
+    check_same(read_source(tmp_path / "siesta.out")[1], DATA, digits=5e-5)
+
+
+def test_forces_of_siesta_are_no_electronic_steps():
+    """Fault: rows 'siesta:  60  x y z' of forces were counted as steps: cells of many atoms called unconverged."""
+    from ionstride.labels.siesta import _converged
+
+    text = "redata: Max. number of SCF Iter          =       50\nsiesta:    7    -1.10    -1.10    -1.10  0.0000 -3.7\n"
+    text += "siesta: Atomic forces (eV/Ang):\n" + "".join(f"siesta: {k:6d}   -0.21  0.23  0.01\n" for k in range(1, 61))
+    assert _converged(text) == [True]
+
+
 def test_forces_of_a_cp2k_run_from_its_output(tmp_path):
     """Fault: runs whose forces stand in the output alone were refused; or went with the next step's positions."""
     write.cp2k(tmp_path, DATA)

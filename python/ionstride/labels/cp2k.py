@@ -43,8 +43,8 @@ class _Said:
 def read_cp2k_run(positions: Path) -> list[Part]:
     """Read an MD run: ``*-pos-1.xyz``, ``*-frc-1.xyz`` beside it, ``*-1.cell`` and the output where they are there.
 
-    Without ``*-frc-1.xyz`` the forces are those of the output, where FORCE_EVAL/PRINT/FORCES put them.  Forces are taken
-    in hartree/bohr and energies in hartree, CP2K's own units; virials come from the stress tensors of the output
+    Without ``*-frc-1.xyz`` the forces are those of the output, where FORCE_EVAL/PRINT/FORCES put them.  Forces are
+    taken in hartree/bohr and energies in hartree, CP2K's own units; virials come from the stress tensors of the output
     (their sign is that of a pressure).
 
     Raises
