@@ -99,7 +99,7 @@ class PotentialSettings:
     limit_pref_f: float = _set(100.0, "and at the end")
     valid_fraction: float = _set(0.1, "part of the frames held out, by whole runs or blocks of frame number")
     compress: bool = _set(True, "tabulate the embedding net for speed (tensorflow)")
-    checkpoint_steps: int = _set(1000, "steps between checkpoints; what a crash can lose")
+    checkpoint_steps: int = _set(5000, "steps between checkpoints; what a crash can lose")
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,9 @@ class Study:
 
     name: str = _set("study", "name; an output folder belongs to one study")
     seed: int = _set(1, "of labels, training and velocities")
-    deterministic: bool = _set(False, "one thread, and interrupted pieces redone from their start: identical numbers")
+    deterministic: bool = _set(
+        False, "one rank and one thread, whatever the machine: the same numbers on any number of cores"
+    )
     cores: int = _set(0, "cores to use; 0 = all")
     structure: StructureSettings = field(default_factory=StructureSettings)
     reference: ReferenceSettings = field(default_factory=ReferenceSettings)

@@ -1,5 +1,7 @@
 """The rigid-ion deck in LAMMPS: energies against an Ewald sum, conservation, and a framework that stays."""
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +139,34 @@ def test_dump_of_ions_is_free_of_drift(run):
     expected = (frames.positions_A - centre[:, None])[:, symbols == "Li"]
     path = ions.positions_A[::10]
     assert np.abs((path - path[0]) - (expected - expected[0])).max() < 1e-3
+
+
+def test_a_continued_run_is_the_same_run(tmp_path):
+    """Fault: a run killed and continued is another one: order of atoms, rounding, a thermostat's state."""
+    lmp, structure = find_program("lmp"), read_structure(LZP / "LZP.vasp")
+    md = MdSettings(timestep_fs=2.0, frame_ps=0.02, ion_frame_ps=0.006, checkpoint_ps=0.05)
+    phases = [Phase("ramp", "nvt", 300.0, 1500.0, 0, 70), Phase("cell", "npt", 1500.0, 1500.0, 70, 120)]
+
+    def run(place, restart=None):
+        deck = render_deck(
+            structure, md, phases, id="lzp", title="lzp", model="", elements=("Li", "Zr", "P", "O"), seed=11,
+            rigid_ions=read_rigid_ions(LZP / "pedone.toml"), mobile="Li", restart=restart,
+        )  # fmt: skip
+        digits = deck.files["in.lammps"].replace("%.6f", "%.17g").replace("%.5f", "%.17g").replace("%.10g", "%.17g")
+        write_deck(dataclasses.replace(deck, files={**deck.files, "in.lammps": digits}), place)
+        run_program(lmp_command(md, 1, str(lmp)), folder=place, log=place / "screen.log", env=environment(1))
+        return {
+            (path.name.split(".")[0], text.split("\n", 1)[0]): text
+            for path in sorted(place.glob("*.lammpstrj"))
+            for text in path.read_text().split("ITEM: TIMESTEP\n")[1:]
+        }
+
+    whole, thermo = run(tmp_path / "whole"), read_thermo(tmp_path / "whole" / "log.lammps")
+    for step in (70, 95):  # between two phases, and within one
+        place = tmp_path / f"from_{step}"
+        place.mkdir()
+        shutil.copy(tmp_path / "whole" / f"restart.{step}", place)
+        again = run(place, (f"restart.{step}", step))
+        assert set(again) == {at for at in whole if int(at[1]) > step or (at[0] == "cell" and int(at[1]) == step == 70)}
+        assert all(whole[at] == text for at, text in again.items())
+        assert np.array_equal(read_thermo(place / "log.lammps"), thermo[thermo[:, 0] >= step])

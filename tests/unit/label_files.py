@@ -212,7 +212,7 @@ def ml_ab(file, data):
     file.write_text("\n".join([*out, rule]) + "\n")
 
 
-def siesta(file, data, *, unconverged=(), pressure_sign=1.0):
+def siesta(file, data, *, unconverged=(), pressure_sign=1.0, entropy_eV=0.0):
     """The stress is positive under tension, the pressure beside it under compression, as SIESTA prints them."""
     out = ["Siesta Version: siesta-4.1.5", "redata: Number of Atomic Species         =        2"]
     out += ["initatom: Reading input for the pseudopotentials and atomic orbitals ----------"]
@@ -237,9 +237,13 @@ def siesta(file, data, *, unconverged=(), pressure_sign=1.0):
             for i, (r, s) in enumerate(zip(rows(x, "{:.8f}"), SYMBOLS, strict=True), 1)
         ]
         out += ["", "outcell: Unit cell vectors (Ang):", *rows(c, "{:.8f}"), ""]
-        out += [f"   scf: {k:4d}   {e:.6f} {e:.6f} {e:.6f}" for k in range(1, (30 if number in unconverged else 6) + 1)]
+        out += ["   scf: iscf   Eharris(eV)      E_KS(eV)   FreeEng(eV)    dDmax  Ef(eV)"]
+        out += [
+            f"   scf: {k:4d}   {e:.6f} {e + entropy_eV:.6f} {e:.6f} 0.00010 -3.7410"
+            for k in range(1, (30 if number in unconverged else 6) + 1)
+        ]
         out += [] if number in unconverged else ["SCF cycle converged after 6 iterations"]
-        out += ["", f"siesta: E_KS(eV) = {e:20.4f}", "", "siesta: Atomic forces (eV/Ang):"]
+        out += ["", f"siesta: E_KS(eV) = {e + entropy_eV:20.4f}", "", "siesta: Atomic forces (eV/Ang):"]
         out += [f"{i:6d} {r}" for i, r in enumerate(rows(f, "{:.6f}"), 1)]
         out += ["----------------------------------------", "   Tot    0.000000    0.000000    0.000000", ""]
         out += ["siesta: Stress tensor (static) (eV/Ang**3):", *(f"     {r}" for r in rows(stress, "{:.6f}")), ""]

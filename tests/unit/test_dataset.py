@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ionstride.errors import InputError
+from ionstride.errors import InputError, ToolError
 from ionstride.potential import split_frames, write_dataset
-from ionstride.potential.inputs import training_input
-from ionstride.potential.train import last_checkpoint, read_lcurve
+from ionstride.potential.inputs import training_input, whole_pieces
+from ionstride.potential.train import _trim_lcurve, checkpoint_at, read_lcurve
 from ionstride.records import LabelledFrames
 from ionstride.settings import PotentialSettings
 
@@ -65,18 +65,38 @@ def test_dataset_keeps_every_digit(tmp_path):
         write_dataset(data, ("S",), tmp_path / "e")
 
 
+def given(steps, first=0, **more):
+    return training_input(
+        PotentialSettings(**more), type_map=("Li", "S"), sel=[8, 8], train="t", valid="v", has_virial=False, seed=1,
+        steps=steps, first=first,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("steps", [2500, 20000, 777, 10007, 1])
-def test_a_checkpoint_falls_on_the_last_step(steps, tmp_path):
+def test_a_checkpoint_falls_on_the_last_step(steps):
     """DeePMD writes checkpoints only at multiples of both frequencies: else nothing is left to freeze."""
-    made = training_input(
-        PotentialSettings(), type_map=("Li", "S"), sel=[8, 8], train=tmp_path, valid=tmp_path, has_virial=False,
-        seed=1, steps=steps,
-    )["training"]  # fmt: skip
-    assert steps <= made["numb_steps"] <= 1.02 * steps
-    assert made["numb_steps"] % made["save_freq"] == 0
-    assert made["save_freq"] % made["disp_freq"] == 0
-    assert made["save_freq"] <= 1000
-    assert made["disp_freq"] > 10 or steps < 100
+    whole, piece = whole_pieces(steps, 1000)
+    assert steps <= whole <= 1.02 * steps
+    assert whole % piece == 0
+    assert piece <= 1000
+    for first in range(0, whole, piece):
+        made = given(steps, first, checkpoint_steps=1000)["training"]
+        assert made["numb_steps"] == first + piece
+        assert made["save_freq"] == piece
+        assert piece % made["disp_freq"] == 0
+        assert made["disp_freq"] > 10 or steps < 100
+
+
+def test_segments_have_the_schedule_of_the_whole():
+    """Fault: each segment anneals by itself: DeePMD derives the decay from the steps of the process if not told."""
+    first, last = given(20000), given(20000, first=15000)
+    assert first["learning_rate"] == last["learning_rate"]
+    lr = last["learning_rate"]
+    end = lr["start_lr"] * lr["decay_rate"] ** (20000 / lr["decay_steps"])
+    assert end == pytest.approx(PotentialSettings().stop_lr)
+    assert first["training"]["seed"] == 1  # batches are drawn anew, or every segment would see the same frames first
+    assert len({given(20000, first=n)["training"]["seed"] for n in (0, 5000, 10000, 15000)}) == 4
+    assert first["model"] == last["model"]
 
 
 def test_lcurve_after_a_restart(tmp_path):
@@ -93,9 +113,18 @@ def test_lcurve_after_a_restart(tmp_path):
     assert len(read_lcurve(tmp_path / "none")["step"]) == 0
 
 
-def test_only_a_whole_checkpoint_counts(tmp_path):
-    """A kill between the files of a checkpoint leaves one that cannot be read."""
-    for name in ("model.ckpt-100.index", "model.ckpt-100.meta", "model.ckpt-100.data-00000-of-00001"):
+def test_a_killed_segment_leaves_nothing_in_the_curve(tmp_path):
+    """Fault: half a row before the first of the segment made again hides that row."""
+    path = tmp_path / "lcurve.out"
+    path.write_text("# step lr\n0 1e-3\n100 1e-3\n200 1e-3\n# step lr\n200 1e-3\n300 1e-3\n40")
+    _trim_lcurve(path, 200)
+    assert path.read_text() == "# step lr\n0 1e-3\n100 1e-3\n200 1e-3\n# step lr\n200 1e-3\n"
+
+
+def test_the_checkpoint_of_a_segment(tmp_path):
+    """Fault: going on from a newer checkpoint that a kill cut off, or from none."""
+    for name in ("model.ckpt-100.index", "model.ckpt-200.index"):
         (tmp_path / name).write_text("x")
-    (tmp_path / "model.ckpt-200.index").write_text("x")
-    assert last_checkpoint(tmp_path).name == "model.ckpt-100"
+    assert checkpoint_at(tmp_path, 100).name == "model.ckpt-100"
+    with pytest.raises(ToolError, match="step 300"):
+        checkpoint_at(tmp_path, 300)

@@ -59,7 +59,22 @@ def test_restart_within_the_ramp_keeps_its_slope():
     """A ramp begun again from its middle at 100 K would quench the crystal."""
     text = deck(restart=("restart.1000", 1000)).files["in.lammps"]
     assert "run             2000 upto start 0 stop 2000" in text
-    assert "fix             move all nvt temp 100.0 600.0" in text
+    assert "fix             ramp all nvt temp 100.0 600.0" in text
+
+
+def test_pieces_begin_as_a_continued_run_does():
+    """Fault: a run that is another one after a kill: other pieces, a frame twice, the state of another thermostat."""
+    md = dataclasses.replace(MD, checkpoint_ps=1.0)
+    whole, late = deck(md).files["in.lammps"], deck(md, restart=("restart.3000", 3000)).files["in.lammps"]
+    pieces = 'every 500 "write_restart restart.*" "write_restart /dev/null"'
+    assert whole.count(pieces) == whole.count("run             ") == 3
+    assert late.count(pieces) == 1
+    assert "\nrestart " not in whole  # LAMMPS writes such files without the set-up a reader of them makes
+    for name in ("ramp", "equilibration", "production"):
+        assert whole.count(f"fix             {name} all nvt") == 1
+    assert "frames delay" not in whole
+    assert "dump_modify     frames delay 3001" in late
+    assert "frames delay" not in deck(md, restart=("restart.2500", 2500)).files["in.lammps"]
 
 
 def test_cell_is_the_same_in_lammps_frame():

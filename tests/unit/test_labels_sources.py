@@ -118,6 +118,62 @@ def test_elements_of_cp2k_are_not_its_kinds(tmp_path):
         read_source(tmp_path / "relax.out")
 
 
+def test_energies_of_siesta_are_free_energies(tmp_path):
+    """Fault: with smeared occupations E_KS was the label, of which the forces are no derivatives."""
+    write.siesta(tmp_path / "siesta.out", DATA, entropy_eV=0.37)
+    check_same(read_source(tmp_path / "siesta.out")[1], DATA, digits=5e-5)
+
+
+def test_forces_of_siesta_are_no_electronic_steps():
+    """Fault: rows 'siesta:  60  x y z' of forces were counted as steps: cells of many atoms called unconverged."""
+    from ionstride.labels.siesta import _converged
+
+    text = "redata: Max. number of SCF Iter          =       50\nsiesta:    7    -1.10    -1.10    -1.10  0.0000 -3.7\n"
+    text += "siesta: Atomic forces (eV/Ang):\n" + "".join(f"siesta: {k:6d}   -0.21  0.23  0.01\n" for k in range(1, 61))
+    assert _converged(text) == [True]
+
+
+def test_forces_of_a_cp2k_run_from_its_output(tmp_path):
+    """Fault: runs whose forces stand in the output alone were refused; or went with the next step's positions."""
+    write.cp2k(tmp_path, DATA)
+    (tmp_path / "lis-frc-1.xyz").unlink()
+    with pytest.raises(FormatError, match="no forces"):
+        read_source(tmp_path / "lis-pos-1.xyz")
+    lines, step = [], 0
+    for line in (tmp_path / "lis.out").read_text().splitlines():
+        if line.startswith(" STRESS| Analytical"):
+            force = DATA[3][step] / 27.211386245988 * 0.529177210903
+            lines += [
+                " ATOMIC FORCES in [a.u.]",
+                "",
+                " # Atom   Kind   Element          X              Y              Z",
+            ]
+            lines += [
+                f" {k} 1 {s} {x:.10f} {y:.10f} {z:.10f}"
+                for k, (s, (x, y, z)) in enumerate(zip(write.SYMBOLS, force, strict=True), 1)
+            ]
+            lines += [" SUM OF ATOMIC FORCES           0.00000000     0.00000000     0.00000000     0.00000000"]
+            step += 1
+        lines.append(line)
+    (tmp_path / "lis.out").write_text("\n".join(lines) + "\n")
+    check_same(read_source(tmp_path / "lis-pos-1.xyz")[1], DATA, digits=1e-6)
+    (tmp_path / "lis.out").write_text("\n".join(line for line in lines if not line.startswith(" 7 1 ")) + "\n")
+    with pytest.raises(FormatError, match="other atoms"):
+        read_source(tmp_path / "lis-pos-1.xyz")
+
+
+def test_steps_of_linear_response_are_not_called_unconverged(tmp_path):
+    """Fault: for a run with LEPSILON, whose response takes more steps than NELM, the advice was to raise NELM."""
+    write.vasprun(tmp_path / "vasprun.xml", [one[:1] for one in DATA], unconverged=(0,))
+    text = (tmp_path / "vasprun.xml").read_text()
+    with pytest.raises(FormatError, match="raise NELM"):
+        read_source(tmp_path / "vasprun.xml")
+    step = text[text.index("<scstep>") : text.index("</scstep>") + len("</scstep>")]
+    (tmp_path / "vasprun.xml").write_text(text.replace(step, step + step, 1))
+    with pytest.raises(FormatError, match="linear response"):
+        read_source(tmp_path / "vasprun.xml")
+
+
 def test_times_of_a_cp_run(tmp_path):
     """Fault: frames of cp.x at uneven steps numbered 0, 1, 2: a wrong D and a wrong temperature."""
     step = np.array([0, 5, 6, 20, 25, 30, 31, 40, 45, 50, 60, 61])

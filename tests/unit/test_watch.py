@@ -5,6 +5,7 @@ import pytest
 
 from ionstride.campaign import Layout, Watch, choose_layout, last_restart
 from ionstride.campaign.local import RESTART_END
+from ionstride.campaign.watch import clip
 from ionstride.records import Polyhedron, Structure
 
 CELL = 10.0 * np.eye(3)
@@ -40,7 +41,7 @@ def test_a_whole_run_goes_on(tmp_path):
     write_frames(tmp_path, [TETRAHEDRON + rng.normal(0, 0.05, (6, 3)) for _ in range(10)])
     w = watch(tmp_path)
     assert w.look() == ""
-    assert w.frames_seen == 9  # the last may still be growing
+    assert w.frames_seen == 10
 
 
 def test_fallen_polyhedra(tmp_path):
@@ -60,6 +61,35 @@ def test_atoms_too_near_and_lost(tmp_path):
     assert "came within" in watch(tmp_path).look()
     write_frames(tmp_path, [TETRAHEDRON, TETRAHEDRON[:5], TETRAHEDRON])
     assert "atoms were lost" in watch(tmp_path).look()
+
+
+def test_the_end_does_not_depend_on_when_one_looks(tmp_path):
+    """Fault: a bad run is as long as the watch was late, so that what is learnt from it is another set each time."""
+    broken = TETRAHEDRON.copy()
+    broken[1] += 2.0
+    dump, late = tmp_path / "production.0000000000.lammpstrj", tmp_path / "production.0000000080.lammpstrj"
+    frames = [frame(10 * n, TETRAHEDRON if n < 12 else broken) for n in range(20)]
+    rows = [f"{10 * n} 0 600 -20 1 {-19 if n < 15 else 99} 0 1000 10 10 10 0 0 0 0\n" for n in range(20)]
+    (tmp_path / "log.lammps").write_text("".join(rows))
+    dump.write_text("".join(frames))
+    at_once = watch(tmp_path)
+    reason = at_once.look()
+    assert "fall apart" in reason  # and not the energy, which jumps later
+    assert at_once.step == 120
+    bit_by_bit, seen = watch(tmp_path), ""
+    for n in range(20):
+        dump.write_text("".join(frames[: n + 1]) + (frames[n + 1][:-9] if n < 19 else ""))
+        (tmp_path / "log.lammps").write_text("".join(rows[: n + 1]))
+        seen = seen or bit_by_bit.look()
+    assert (seen, bit_by_bit.step) == (reason, 120)
+    # Killed and continued from step 80: the frames after it are there twice and count once.
+    dump.write_text("".join(frames[:11]) + frames[11][:100])
+    late.write_text("".join(frames[9:]))
+    again = watch(tmp_path)
+    assert (again.look(), again.step) == (reason, 120)
+    clip(tmp_path, again.step)
+    assert late.read_text() == "".join(frames[9:13])
+    assert dump.read_text().startswith("".join(frames[:11]))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ..errors import IonstrideError, MissingToolError, ToolError
 from ..process import environment, find_mpirun, find_program, run_program
 from ..records import RunDeck
 from ..runrecord import key_of, read_json, write_json, write_text
-from .watch import Watch
+from .watch import Watch, clip
 
 RESTART_END = b"LammpS RestartT\0"
 KEPT_RESTARTS = 2
@@ -49,7 +49,7 @@ class Outcome:
     ----------
     id : the run's folder name.
     ended : 'complete', or the reason for stopping.
-    steps : steps made in all.
+    steps : steps made in all; of a run that went bad those before it showed.
     wall_s : seconds spent on it, interrupted pieces included.
     """
 
@@ -148,13 +148,11 @@ class Options:
     layout : how cores are shared.
     command : the LAMMPS command for a number of ranks.
     gpus : GPUs a run.
-    deterministic : an interrupted run is redone from its start.
     """
 
     layout: Layout
     command: Callable[[int], list[str]]
     gpus: int = 0
-    deterministic: bool = False
 
 
 def run_jobs(
@@ -210,7 +208,7 @@ def _run_job(job: Job, options: Options, tell: Callable[[str, int], None], cance
         tell(id, done["steps"])
         return Outcome(id, done["ended"], done["steps"], done["wall_s"])
     spent = 0.0
-    if read_json(job.folder / "deck.json") != {"key": key} or options.deterministic:
+    if read_json(job.folder / "deck.json") != {"key": key}:
         shutil.rmtree(job.folder, ignore_errors=True)
         job.folder.mkdir(parents=True)
         write_json(job.folder / "deck.json", {"key": key})
@@ -247,6 +245,11 @@ def _run_job(job: Job, options: Options, tell: Callable[[str, int], None], cance
         raise IonstrideError("cancelled")
     if not ended and watch.step < job.stop:
         raise ToolError(f"LAMMPS ended at step {watch.step} of {job.stop} in {job.folder}; see {log}")
+    if ended:
+        whole = job.watch()  # from the beginning, so that the end does not depend on when one looked
+        ended = whole.look() or ended
+        watch.step = whole.step
+        clip(job.folder, watch.step)
     outcome = Outcome(id, ended or "complete", watch.step, round(spent + time.monotonic() - begun, 2))
     write_json(
         job.folder / "outcome.json",

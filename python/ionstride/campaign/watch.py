@@ -1,4 +1,9 @@
-"""A running LAMMPS job watched from outside: progress, and whether it has gone bad."""
+"""A running LAMMPS job watched from outside: progress, and whether it has gone bad.
+
+When one looks must not matter: a run that goes bad ends at the first step that shows it, in a run that was killed and
+continued as well.  So every frame counts once, frames are left out by their number alone, and `clip` takes away what
+was run after the end.
+"""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,7 +17,9 @@ from ..geometry import intact, shortest_distances
 from ..records import Polyhedron, Structure
 
 FrameCheck = Callable[[Array, Array], str]
-MAX_FRAMES_A_LOOK = 20
+FRAME = b"ITEM: TIMESTEP\n"
+ATOMS_EVERY_FRAME = 500
+"""In cells larger by a factor only every so manieth frame is looked at: distances cost as the square of the atoms."""
 THERMO_COLUMNS = 15
 
 
@@ -30,6 +37,7 @@ class Watch:
         distance at the start; 0 = never.
     target_K : temperature at the end of the run.
     window : frames the share of whole polyhedra is taken over.
+    step : the last step that was seen, or the one at which the run went bad.
     """
 
     folder: Path
@@ -41,6 +49,7 @@ class Watch:
     window: int = 20
     step: int = 0
     frames_seen: int = 0
+    _last_frame: int = -1
     _offsets: dict[str, int] = field(default_factory=dict)
     _recent: deque[float] = field(default_factory=deque)
     _energy: float | None = None
@@ -51,8 +60,12 @@ class Watch:
         self._shortest = shortest_distances(s.symbols, s.positions_A, s.cell_A)
 
     def look(self) -> str:
-        """Read what is new; return why the run must stop, or nothing."""
-        return self._look_at_log() or self._look_at_frames()
+        """Read what is new; return why the run must stop, or nothing.  The earliest reason in what is new counts."""
+        found = [cause for cause in (self._look_at_frames(), self._look_at_logs()) if cause is not None]
+        if not found:
+            return ""
+        self.step, reason = min(found, key=lambda cause: cause[0])
+        return reason
 
     def _new_text(self, path: Path) -> str:
         """Return the whole lines added since the last look."""
@@ -64,48 +77,54 @@ class Watch:
         self._offsets[path.name] = begin + len(whole)
         return whole.decode(errors="replace")
 
-    def _look_at_log(self) -> str:
-        log = self.folder / "log.lammps"
-        if not log.is_file():
-            return ""
-        atoms = len(self.structure.symbols)
-        for line in self._new_text(log).splitlines():
-            row = thermo_row(line)
-            if row is None:
-                continue
-            self.step, temperature, total = int(row[0]), row[2], row[5]
-            if not np.isfinite(temperature) or not np.isfinite(total):
-                return f"temperature or energy is no longer a number at step {self.step}"
-            if self._energy is None:
-                self._energy = total
-            if abs(total - self._energy) > 5.0 * atoms:
-                return (
-                    f"the energy jumped by more than 5 eV/atom at step {self.step}: the potential has left its ground"
-                )
-            if temperature > 3.0 * self.target_K + 1000.0:
-                return f"the temperature reached {temperature:.0f} K at step {self.step} (target {self.target_K:g} K)"
+    def _look_at_logs(self) -> tuple[int, str] | None:
+        for log in [*sorted(self.folder.glob("log.*.before")), self.folder / "log.lammps"]:
+            for line in self._new_text(log).splitlines() if log.is_file() else []:
+                row = thermo_row(line)
+                if row is not None:
+                    self.step = int(row[0])
+                    reason = self._check_row(self.step, row[2], row[5])
+                    if reason:
+                        return self.step, reason
+        return None
+
+    def _check_row(self, step: int, temperature: float, total: float) -> str:
+        if not np.isfinite(temperature) or not np.isfinite(total):
+            return f"temperature or energy is no longer a number at step {step}"
+        if self._energy is None:
+            self._energy = total
+        if abs(total - self._energy) > 5.0 * len(self.structure.symbols):
+            return f"the energy jumped by more than 5 eV/atom at step {step}: the potential has left its ground"
+        if temperature > 3.0 * self.target_K + 1000.0:
+            return f"the temperature reached {temperature:.0f} K at step {step} (target {self.target_K:g} K)"
         return ""
 
-    def _look_at_frames(self) -> str:
-        for path in sorted(self.folder.glob("*.lammpstrj"), key=lambda p: p.name.split(".")[1]):
+    def _look_at_frames(self) -> tuple[int, str] | None:
+        every = 1 + len(self.structure.symbols) // ATOMS_EVERY_FRAME
+        for path in dumps_in_order(self.folder):
             begin = self._offsets.get(path.name, 0)
             if path.stat().st_size == begin:
                 continue
             with path.open("rb") as stream:
                 stream.seek(begin)
                 data = stream.read()
-            parts = data.split(b"ITEM: TIMESTEP\n")
-            whole = parts[1:-1]  # the last one may still be growing
-            self._offsets[path.name] = begin + len(data) - len(parts[-1]) - (15 if len(parts) > 1 else 0)
-            skip = max(1, len(whole) // MAX_FRAMES_A_LOOK)
-            for text in whole[::skip]:
-                reason = self._check_frame(text.decode(errors="replace"))
+            for text in _whole_frames(data):
+                begin += len(text)
+                self._offsets[path.name] = begin
+                step = int(text.split(b"\n", 2)[1])
+                if step <= self._last_frame:
+                    continue  # of a piece that was run twice
+                self._last_frame = step
+                self.frames_seen += 1
+                reason = (
+                    self._check_frame(text.decode(errors="replace"), every) if self.frames_seen % every == 0 else ""
+                )
                 if reason:
-                    return reason
-        return ""
+                    return step, reason
+        return None
 
-    def _check_frame(self, text: str) -> str:
-        lines = text.splitlines()
+    def _check_frame(self, text: str, every: int) -> str:
+        lines = text.splitlines()[1:]
         try:
             step, atoms = int(lines[0]), int(lines[2])
             cell = _box(lines[4:7])
@@ -114,7 +133,6 @@ class Watch:
             return ""
         if rows.shape != (len(self.structure.symbols), 3):
             return f"atoms were lost at step {step}: {len(rows)} of {len(self.structure.symbols)} are left"
-        self.frames_seen += 1
         symbols = self.structure.symbols
         if self.min_distance > 0:
             for pair, distance in shortest_distances(symbols, rows, cell).items():
@@ -125,7 +143,7 @@ class Watch:
                     )
         if self.min_intact > 0 and self.polyhedra:
             self._recent.append(float(np.mean(intact(self.polyhedra, symbols, rows, cell))))
-            if len(self._recent) > self.window:
+            if len(self._recent) > max(1, self.window // every):
                 self._recent.popleft()
                 share = float(np.mean(self._recent))
                 if share < self.min_intact:
@@ -133,6 +151,32 @@ class Watch:
                     whole = f"{kinds} whole in {100 * share:.0f} % of the frames before step {step}"
                     return f"the polyhedra fall apart: {whole}"
         return ""
+
+
+def _whole_frames(data: bytes) -> list[bytes]:
+    """Return the frames in a piece of a dump, its last one only if all its lines are there."""
+    parts = [FRAME + part for part in data.split(FRAME)[1:]]
+    if not parts:
+        return []
+    lines = parts[-1].split(b"\n")
+    whole = len(lines) > 3 and lines[3].isdigit() and len(lines) > 9 + int(lines[3])
+    return parts if whole else parts[:-1]
+
+
+def dumps_in_order(folder: Path, pattern: str = "*.lammpstrj") -> list[Path]:
+    """Return the dumps of a run in the order of the steps in their names."""
+    return sorted(folder.glob(pattern), key=lambda path: path.name.split(".")[1])
+
+
+def clip(folder: Path, last: int) -> None:
+    """Take the frames after step `last` from all dumps of a run: those made before it could be stopped."""
+    for path in [*dumps_in_order(folder), *dumps_in_order(folder, "ions.*.dump")]:
+        frames = _whole_frames(path.read_bytes())
+        kept = [text for text in frames if int(text.split(b"\n", 2)[1]) <= last]
+        if len(kept) < len(frames):
+            part = path.with_name(f"part-{path.name}.part")
+            part.write_bytes(b"".join(kept))
+            part.replace(path)
 
 
 def thermo_row(line: str) -> list[float] | None:

@@ -174,6 +174,7 @@ def render_deck(
             "text": f"{p.ensemble.upper()}, {p.from_K:g} to {p.to_K:g} K, steps {p.start} to {p.stop}",
             "dump_file": dump_name(p.name, max(step, p.start)),
             "ions_file": f"ions.{max(step, p.start):010d}.dump" if ions and p.name == "production" else "",
+            "after": step + 1 if p.start < step else 0,  # the segment before has the frame at the restart
         }
         for p in phases
         if p.stop > step

@@ -21,6 +21,7 @@ _FUNCTIONAL = re.compile(r"FUNCTIONAL\|\s+(\w[\w-]*):")
 _CUTOFF = re.compile(r"QS\|\s+Density cutoff \[a\.u\.\]:\s+([0-9.]+)")
 _STRESS_HEAD = re.compile(r"STRESS\| (?:Analytical|Numerical) stress tensor \[GPa\]|^\s*STRESS TENSOR \[GPa\]")
 _STRESS_ROW = re.compile(r"^\s*(?:STRESS\|)?\s*[xyzXYZ]\s+([-0-9.Ee+]+)\s+([-0-9.Ee+]+)\s+([-0-9.Ee+]+)\s*$")
+_FORCE_ROW = re.compile(r"^\s+\d+\s+\d+\s+[A-Z]\w*\s+([-0-9.Ee+]+)\s+([-0-9.Ee+]+)\s+([-0-9.Ee+]+)\s*$")
 _ATOM = re.compile(r"^\s+\d+\s+\d+\s+([A-Z][a-z]?)\s+\d+(?:\s+-?\d+\.\d+){5}\s*$", re.MULTILINE)
 _STEP = re.compile(r"(?:MD\| Step number|^ STEP NUMBER\s*=)\s+(\d+)")
 _TEMPERATURE = re.compile(r"(?:MD_PAR\| Temperature \[K\]|MD\| Temperature \[K\]\s*)\s+([0-9.]+)")
@@ -36,13 +37,15 @@ class _Said:
     temperature_K: float | None = None
     unconverged: set[int] = field(default_factory=set)
     stress_GPa: dict[int, Array] = field(default_factory=dict)
+    force_Ha_bohr: dict[int, Array] = field(default_factory=dict)
 
 
 def read_cp2k_run(positions: Path) -> list[Part]:
     """Read an MD run: ``*-pos-1.xyz``, ``*-frc-1.xyz`` beside it, ``*-1.cell`` and the output where they are there.
 
-    Forces are taken in hartree/bohr and energies in hartree, CP2K's own units; virials come from the stress tensors
-    of the output (their sign is that of a pressure).
+    Without ``*-frc-1.xyz`` the forces are those of the output, where FORCE_EVAL/PRINT/FORCES put them.  Forces are
+    taken in hartree/bohr and energies in hartree, CP2K's own units; virials come from the stress tensors of the output
+    (their sign is that of a pressure).
 
     Raises
     ------
@@ -52,17 +55,28 @@ def read_cp2k_run(positions: Path) -> list[Part]:
     if "-pos-" not in positions.name:
         raise FormatError(positions, "is no CP2K trajectory of positions, wanted a file such as PROJECT-pos-1.xyz")
     forces = positions.with_name(positions.name.replace("-pos-", "-frc-"))
-    if not forces.is_file():
-        raise FormatError(positions, f"no forces: {forces.name} is not beside it (MOTION/PRINT/FORCES ON)")
-    symbols, place, cut = _read_xyz(positions)
-    force_symbols, force, cut_force = _read_xyz(forces)
-    if symbols != force_symbols:
-        raise FormatError(forces, f"holds other atoms than {positions.name}")
-    steps = sorted(set(place) & set(force))
-    if not steps:
-        raise FormatError(forces, f"shares no step with {positions.name}")
     output = _output_beside(positions)
     said = _read_output(output) if output else _Said()
+    if not forces.is_file() and not said.force_Ha_bohr:
+        raise FormatError(
+            positions,
+            f"no forces: {forces.name} is not beside it (MOTION/PRINT/FORCES ON), nor an output of CP2K with tables "
+            "of forces in [a.u.]",
+        )
+    symbols, place, cut = _read_xyz(positions)
+    force, cut_force = said.force_Ha_bohr, 0
+    if forces.is_file():
+        force_symbols, table, cut_force = _read_xyz(forces)
+        force = {step: frame[0] for step, frame in table.items()}
+        if symbols != force_symbols:
+            raise FormatError(forces, f"holds other atoms than {positions.name}")
+    elif any(len(table) != len(symbols) for table in force.values()):
+        raise FormatError(output or positions, f"its tables of forces hold other atoms than {positions.name}")
+    steps = sorted(set(place) & set(force))
+    if not steps:
+        raise FormatError(
+            forces if forces.is_file() else positions, f"positions and forces of {positions.name} share no step"
+        )
     cell_A, frame_fs = _cells(positions, steps, said, {k: place[k][1] for k in steps})
     stress = [said.stress_GPa.get(k) for k in steps]
     virial = None
@@ -79,7 +93,7 @@ def read_cp2k_run(positions: Path) -> list[Part]:
         np.array([place[k][0] for k in steps]),
         cell_A,
         energies * HARTREE_EV,
-        np.array([force[k][0] for k in steps]) * HARTREE_EV / BOHR_A,
+        np.array([force[k] for k in steps]) * HARTREE_EV / BOHR_A,
         virial,
         _method(said),
         frame_number=np.array(steps, dtype=np.int64),
@@ -164,7 +178,8 @@ def _read_output(file: Path) -> _Said:
     failed = False
     rows: list[list[float]] = []
     stress: Array | None = None
-    in_stress = False
+    force: Array | None = None
+    in_stress = in_force = False
     step = -1
     with file.open(errors="replace") as stream:
         for line in stream:
@@ -172,6 +187,13 @@ def _read_output(file: Path) -> _Said:
                 failed = True
             elif "SCF run converged" in line:
                 failed = False
+            elif "ATOMIC FORCES in [a.u.]" in line:
+                in_force, rows = True, []
+            elif in_force:
+                if found := _FORCE_ROW.match(line):
+                    rows.append([float(v) for v in found.groups()])
+                elif "SUM OF ATOMIC FORCES" in line:
+                    force, in_force = np.array(rows), False
             elif _STRESS_HEAD.search(line):
                 in_stress, rows = True, []
             elif in_stress:
@@ -180,12 +202,12 @@ def _read_output(file: Path) -> _Said:
                     if len(rows) == 3:
                         stress, in_stress = np.array(rows), False
             elif line.lstrip().startswith(("MD_INI| MD initialization", "INITIAL POTENTIAL ENERGY")):
-                _end_step(said, 0, failed, stress)
-                failed, stress = False, None
+                _end_step(said, 0, failed, stress, force)
+                failed, stress, force = False, None, None
             elif found := _STEP.search(line):
                 step = int(found[1])
-                _end_step(said, step, failed, stress)
-                failed, stress = False, None
+                _end_step(said, step, failed, stress, force)
+                failed, stress, force = False, None, None
             elif (found := _VECTOR.search(line)) and found[1] not in said.vectors:
                 said.vectors[found[1]] = [float(v) for v in found.groups()[1:]]
             elif (found := _FUNCTIONAL.search(line)) and found[1] not in said.functionals:
@@ -195,11 +217,13 @@ def _read_output(file: Path) -> _Said:
             elif said.temperature_K is None and (found := _TEMPERATURE.search(line)):
                 said.temperature_K = float(found[1])
     if step < 0:
-        _end_step(said, 0, failed, stress)
+        _end_step(said, 0, failed, stress, force)
     return said
 
 
-def _end_step(said: _Said, step: int, failed: bool, stress: Array | None) -> None:
+def _end_step(said: _Said, step: int, failed: bool, stress: Array | None, force: Array | None) -> None:
+    if force is not None:
+        said.force_Ha_bohr[step] = force
     if failed:
         said.unconverged.add(step)
     if stress is not None:

@@ -13,7 +13,8 @@ from .vasp import CUT, UNCONVERGED
 
 EV_A3_PER_KBAR = 1.0 / 1602.1766208
 _PRESSURE = re.compile(r"siesta: Pressure \(static\):\s*([-+0-9.Ee]+)\s*kBar")
-_ITERATION = re.compile(r"^\s*(?:siesta|scf):\s+(\d+)\s+-?\d")
+# Rows of forces and coordinates begin alike in some versions, but hold three numbers.
+_ITERATION = re.compile(r"^\s*(?:siesta|scf):\s+(\d+)(?:\s+-?\d+\.\d+){4}")
 _MOST = re.compile(r"Max\. number of SCF Iter\w*\s*=\s*(\d+)")
 _FUNCTIONAL = re.compile(
     r"redata: Exchange-correlation functional\s*=\s*(.+)|xc_check: GGA\s+(.+)|xc_check: XC functional[^:]*:\s*(.+)"
@@ -28,6 +29,8 @@ _ION = re.compile(r"siesta: Temp_ion =\s*([0-9.]+)\s*K")
 
 def read_siesta(file: Path) -> list[Part]:
     """Read SIESTA's standard output by dpdata; unconverged steps and a cut last one are left out.
+
+    The energy is the free energy, as the forces are its: E_KS, which dpdata takes, lacks −TS of the electrons.
 
     SIESTA's stress is positive under tension (the derivative of the energy by the strain), so virial = −V × stress:
     the sign is settled by the pressure that the output prints beside it.
@@ -56,6 +59,9 @@ def read_siesta(file: Path) -> list[Part]:
         frame_ps=float(step) / 1000 if is_md and step else None,
         temperature_K=float(target) if target else float(np.mean(temperatures)) if temperatures else None,
     )
+    entropy = np.array(_entropies(text)[:frames])
+    if len(entropy) == frames:
+        part = replace(part, energy_eV=part.energy_eV + entropy)
     if part.virial_eV is not None:
         part = replace(part, virial_eV=_signed(file, part, text))
     good = np.array(_converged(text)[:frames] or [True] * frames, dtype=np.bool_)
@@ -80,6 +86,20 @@ def _signed(file: Path, part: Part, text: str) -> np.ndarray:
     raise FormatError(
         file, f"stress and pressure disagree ({abs(pressure[0]):.4g} and {printed[0]:.4g} kbar in the first frame)"
     )
+
+
+def _entropies(text: str) -> list[float]:
+    """Return FreeEng − E_KS of the last electronic step of each step, where the table names both."""
+    found = []
+    for step in re.split(r"Begin MD step\s*=", text)[1:] or [text]:
+        if not re.search(r"iscf\s+Eharris\(eV\)\s+E_KS\(eV\)\s+FreeEng\(eV\)", step):
+            return []
+        rows = [line.split() for line in step.splitlines() if _ITERATION.match(line)]
+        try:
+            found.append(float(rows[-1][4]) - float(rows[-1][3]))
+        except (ValueError, IndexError):
+            return []
+    return found
 
 
 def _converged(text: str) -> list[bool]:

@@ -38,6 +38,7 @@ class _Seen:
     potcar: str = ""
     converged: list[bool] = field(default_factory=list)
     whole: bool = True
+    response: bool = False
 
 
 def read_vasprun(file: Path) -> list[Part]:
@@ -95,6 +96,12 @@ def _finished(file: Path, system: Any, seen: _Seen, skipped: list[int], notes: t
         notes=notes,
     )
     good = np.array([seen.converged[k] for k in steps], dtype=np.bool_)
+    if not good.any() and seen.response:
+        raise FormatError(
+            file,
+            "holds more electronic steps than NELM in one calculation, as linear response does (LEPSILON, IBRION 7 or "
+            "8): whether its ground state converged cannot be told; give a plain single point",
+        )
     if not good.any():
         raise FormatError(file, f"in none of its {frames} frames the electronic steps converged (NELM); raise NELM")
     dropped = {UNCONVERGED: int((~good).sum()), CUT: len(skipped) + (0 if seen.whole else 1)}
@@ -123,6 +130,7 @@ def _look_at_vasprun(file: Path) -> _Seen:
                 most = _number(seen.settings.get("NELM")) or 60
                 if in_force:
                     seen.converged.append(electronic < most)
+                    seen.response = seen.response or electronic > most
                 inside = False
             elif not inside and (found := _TAG.search(line)):
                 seen.settings.setdefault(found[1], found[2])

@@ -114,7 +114,6 @@ def run_rounds(
             type_map=type_map,
             seed=study.seed,
             threads=1 if study.deterministic else work.cores,
-            deterministic=study.deterministic and not (place / "round.json").exists(),
             steps=settings.steps,
             start_from=checkpoint,
             sel=sel,
@@ -205,7 +204,7 @@ def _explore(
         done, of = sum(s[0] for s in state.values()), sum(s[1] for s in state.values())
         work.news(f"round {number}: explore to {max(temperatures):g} K", done, of, "")
 
-    options = Options(layout, lambda ranks: lmp_command(md, ranks, work.lmp, mpirun), md.gpus, study.deterministic)
+    options = Options(layout, lambda ranks: lmp_command(md, ranks, work.lmp, mpirun), md.gpus)
     outcomes = run_jobs(jobs, options, progress)
     return outcomes, [_visited(job.folder, structure) for job in jobs]
 

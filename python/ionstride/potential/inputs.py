@@ -1,7 +1,10 @@
 """Settings → DeePMD's input.json."""
 
+import math
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..settings import PotentialSettings
 
@@ -17,8 +20,9 @@ def training_input(
     seed: int,
     steps: int,
     start_lr: float | None = None,
+    first: int = 0,
 ) -> dict[str, Any]:
-    """Return the input of ``dp train``.
+    """Return the input of ``dp train`` for one segment of a training: from step `first` to the next checkpoint.
 
     Parameters
     ----------
@@ -28,12 +32,15 @@ def training_input(
     train, valid : data folders; a string as DeePMD's ``systems`` stands for all systems in it.
     has_virial : whether virials are fitted.
     seed : of weights and batches.
-    steps : training steps; checkpoints fall on divisors of it, or nothing would be left to freeze.
+    steps : training steps of the whole, as for `whole_pieces`.
     start_lr : first learning rate if not the settings' (continued training).
+    first : step at which the segment begins.  The learning rate is that of the whole training at every step; the
+        batches are drawn by a seed of the segment's own, since a checkpoint does not hold their order.
     """
     steps, save = whole_pieces(steps, settings.checkpoint_steps)
     net: dict[str, Any] = {"seed": seed, "precision": settings.precision}
     start = settings.start_lr if start_lr is None else start_lr
+    stop, decay_steps = min(settings.stop_lr, start), max(1, steps // 200)
     return {
         "model": {
             "type_map": list(type_map),
@@ -43,8 +50,9 @@ def training_input(
         "learning_rate": {
             "type": "exp",
             "start_lr": start,
-            "stop_lr": min(settings.stop_lr, start),
-            "decay_steps": max(1, steps // 200),
+            "stop_lr": stop,
+            "decay_steps": decay_steps,
+            "decay_rate": math.exp(math.log(max(stop, 1e-10) / start) * decay_steps / steps),
         },
         "loss": {
             "type": "ener",
@@ -58,8 +66,8 @@ def training_input(
         "training": {
             "training_data": {"systems": str(train), "batch_size": settings.batch_size},
             "validation_data": {"systems": str(valid), "batch_size": 4, "numb_btch": 2},
-            "numb_steps": steps,
-            "seed": seed,
+            "numb_steps": min(first + save, steps),
+            "seed": segment_seed(seed, first),
             "disp_file": "lcurve.out",
             "disp_freq": _divisor_at_most(save, 100),
             "save_freq": save,
@@ -123,6 +131,11 @@ def _descriptor(settings: PotentialSettings, sel: list[int], net: dict[str, Any]
         "precision": settings.precision,
         "seed": net["seed"],
     }
+
+
+def segment_seed(seed: int, first: int) -> int:
+    """Return the seed of the batches of a segment that begins at step `first`: the study's own for the first one."""
+    return int(np.random.SeedSequence([seed, first]).generate_state(1)[0] >> 1) if first else seed
 
 
 def whole_pieces(steps: int, checkpoint_steps: int) -> tuple[int, int]:

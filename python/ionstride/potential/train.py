@@ -1,9 +1,12 @@
-"""Training with DeePMD-kit: train, freeze, compress; resumes from its last checkpoint."""
+"""Training with DeePMD-kit: train, freeze, compress.
+
+A training is made of segments, each a process of its own from one checkpoint to the next with batches of its own seed.
+So one that was killed is, from its last checkpoint on, the same training bit for bit.
+"""
 
 import importlib.util
 import shutil
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,10 +18,10 @@ from ..checks import Array
 from ..errors import MissingToolError, ToolError
 from ..process import environment, find_program, run_program
 from ..records import LabelledFrames
-from ..runrecord import key_of, read_json, tree_hash, write_json
+from ..runrecord import key_of, read_json, tree_hash, write_json, write_text
 from ..settings import PotentialSettings, as_dict
 from .dataset import neighbours_needed, split_frames, write_dataset
-from .inputs import training_input
+from .inputs import training_input, whole_pieces
 
 BACKENDS = {
     "tensorflow": ("--tf", ".pb", "tensorflow", 'pip install "ionstride[md]"'),
@@ -85,7 +88,6 @@ def train_potential(
     type_map: tuple[str, ...],
     seed: int,
     threads: int,
-    deterministic: bool = False,
     steps: int | None = None,
     start_from: Path | None = None,
     sel: list[int] | None = None,
@@ -94,8 +96,8 @@ def train_potential(
 ) -> Trained:
     """Train, freeze and compress a Deep Potential in `folder`.
 
-    Called again in the same folder with the same arguments, it goes on from the last checkpoint;
-    with `deterministic` it starts again.
+    Called again in the same folder with the same arguments, it goes on from the last checkpoint, to the same weights
+    as one that was never interrupted (with the same number of threads).
 
     Parameters
     ----------
@@ -105,7 +107,6 @@ def train_potential(
     type_map : element names in the model's order.
     seed : of the split, the weights and the batches.
     threads : of the back end at most; `training_threads` of them are used.
-    deterministic : the interrupted piece is redone from its start.
     steps : training steps, if not the settings'.
     start_from : checkpoint prefix of an earlier training of the same net (`Trained.checkpoint`).
     sel : room for neighbours, if fixed by the caller; else counted in the frames.
@@ -131,10 +132,11 @@ def train_potential(
     sel = sel or [max(column) for column in zip(*counted, strict=True)]
     content = [frames_key(some) for some in every] if others else frames_key(frames)
     key = key_of([as_dict(settings), total, seed, sel, type_map, content, str(start_from or "")])
-    started = read_json(folder / "training.json")
-    if started != {"key": key} or deterministic:
+    started = read_json(folder / "training.json") or {}
+    if started.get("key") != key:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        started = {}
     train = write_dataset(frames.take(~held_out), type_map, folder / "data" / "train")
     valid = write_dataset(frames.take(held_out), type_map, folder / "data" / "valid")
     for number, other in enumerate(others, start=1):  # DeePMD finds the systems below a folder
@@ -142,15 +144,8 @@ def train_potential(
         write_dataset(other.take(~mask), type_map, train / f"composition_{number}")
         if mask.any():
             write_dataset(other.take(mask), type_map, valid / f"composition_{number}")
-    write_json(
-        folder / "input.json",
-        training_input(
-            settings, type_map=type_map, sel=sel, train=Path("data/train"), valid=Path("data/valid"),
-            has_virial=any(some.virial_eV is not None for some in every), seed=seed, steps=total,
-            start_lr=settings.start_lr / 2 if start_from else None,
-        ),
-    )  # fmt: skip
-    write_json(folder / "training.json", {"key": key})
+    done, (whole, piece) = started.get("done", 0), whole_pieces(total, settings.checkpoint_steps)
+    write_json(folder / "training.json", {"key": key, "done": done})
     log = folder / "train.log"
 
     def news() -> str:
@@ -158,28 +153,35 @@ def train_potential(
         if progress is not None and len(rows["step"]):
             step = int(rows["step"][-1])
             forces = 1000 * rows["rmse_f_valid"][-1]
-            progress(step, total, f"force error {forces:.0f} meV/Å on held-out frames")
+            progress(step, whole, f"force error {forces:.0f} meV/Å on held-out frames")
         return ""
 
     model = folder / f"model{suffix}"
     if not model.exists():
-        checkpoint = last_checkpoint(folder)
-        if checkpoint is None or _step_of(checkpoint) < total:
+        for first in range(done, whole, piece):
+            _trim_lcurve(folder / "lcurve.out", first)
+            given = training_input(
+                settings, type_map=type_map, sel=sel, train=Path("data/train"), valid=Path("data/valid"),
+                has_virial=any(some.virial_eV is not None for some in every), seed=seed, steps=total,
+                start_lr=settings.start_lr / 2 if start_from else None, first=first,
+            )  # fmt: skip
+            write_json(folder / "input.json", given)
             command = [*dp, "train", "input.json"]
-            if checkpoint is not None:
-                command += ["--restart", checkpoint.name]
+            if first + piece < whole:  # only the last one's model is compressed, which asks for these statistics
+                command.append("--skip-neighbor-stat")
+            if first > 0:
+                command += ["--restart", checkpoint_at(folder, first).name]
             elif start_from is not None:
                 command += ["--init-model", str(start_from.absolute())]
             run_program(command, folder=folder, log=log, env=env, watch=news, every_s=1.0)
+            write_json(folder / "training.json", {"key": key, "done": first + piece})
         _make(model, lambda part: [*dp, "freeze", "-o", part], folder, log, env)
     final = model
     if settings.compress and settings.backend == "tensorflow" and settings.descriptor != "dpa3":
         final = folder / "model-compressed.pb"
         if not final.exists():
             _make(final, lambda part: [*dp, "compress", "-i", model.name, "-o", part], folder, log, env)
-    last = last_checkpoint(folder)
-    if last is None:
-        raise ToolError(f"training left no checkpoint in {folder}; see {log}")
+    last = checkpoint_at(folder, whole)
     return Trained(final, tree_hash(final), last, train, valid, split, time.monotonic() - begun)
 
 
@@ -203,24 +205,28 @@ def frames_key(frames: LabelledFrames) -> str:
     return digest.hexdigest()
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """Return the prefix of the newest whole checkpoint in a training folder, or None.
+def checkpoint_at(folder: Path, step: int) -> Path:
+    """Return the prefix of the checkpoint that a finished segment left at a step.
 
-    A kill may fall between the files of one checkpoint, so only one with all its parts counts.
+    Raises
+    ------
+    ToolError
+        If it is not there.
     """
-    whole = [
-        index.with_suffix("")
-        for index in folder.glob("model.ckpt-*.index")
-        if index.with_suffix(".meta").exists() and index.with_suffix(".data-00000-of-00001").exists()
-    ]
-    whole += [p for p in folder.glob("model.ckpt-*.pt") if zipfile.is_zipfile(p)]
-    whole += [p for p in folder.glob("model.ckpt-*.jax") if p.exists()]
-    return max(whole, key=_step_of, default=None)
+    for suffix, parts in (("", ".index"), (".pt", ".pt"), (".jax", ".jax")):
+        if (folder / f"model.ckpt-{step}{parts}").exists():
+            return folder / f"model.ckpt-{step}{suffix}"
+    raise ToolError(f"training left no checkpoint of step {step} in {folder}; see train.log there")
 
 
-def _step_of(checkpoint: Path) -> int:
-    digits = checkpoint.name.removeprefix("model.ckpt-").split(".")[0]
-    return int(digits) if digits.isdigit() else -1
+def _trim_lcurve(path: Path, last: int) -> None:
+    """Take from lcurve.out what a killed segment wrote after step `last`, half a row too."""
+    if not path.is_file():
+        return
+    lines = path.read_text(errors="replace").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n") and line.split()]
+    kept = [line for line in whole if line.startswith("#") or int(line.split()[0]) <= last]
+    write_text(path, "".join(kept))
 
 
 def read_lcurve(path: Path) -> dict[str, Array]:

@@ -203,7 +203,7 @@ def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
             if step > 0:
                 work.screen.news(id, step, stop)
 
-    options = Options(layout, lambda ranks: lmp_command(md, ranks, work.lmp, mpirun), md.gpus, study.deterministic)
+    options = Options(layout, lambda ranks: lmp_command(md, ranks, work.lmp, mpirun), md.gpus)
     return run_jobs([job(run) for run in runs], options, progress)
 
 
@@ -247,6 +247,7 @@ def _describe(work: MdWork, run: Run, outcome: Outcome) -> dict[str, Any]:
     id, temperature, replica, structure, phases = run
     md, production = work.study.md, phases[-1]
     thermo = whole_thermo(work.folder / id)
+    thermo = thermo[thermo[:, 0] <= outcome.steps]
     steady = thermo[thermo[:, 0] >= production.start]
     atoms = len(structure.symbols)
     drift = None

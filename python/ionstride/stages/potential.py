@@ -72,7 +72,6 @@ def make(work: Work) -> list[str]:
             type_map=type_map,
             seed=work.study.seed,
             threads=1 if work.study.deterministic else work.cores,
-            deterministic=work.study.deterministic,
             start_from=start,
             others=others,
             sel=learned["sel"] if learned else None,
