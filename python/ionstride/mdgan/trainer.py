@@ -1,6 +1,7 @@
 """Training: one flat loop."""
 
 import copy
+import hashlib
 import math
 import os
 import time
@@ -89,7 +90,7 @@ def _train(  # noqa: PLR0917
     )
 
     state = _new_state(settings, start, msd, device, rank)
-    key = key_of([asdict(settings), float(second_A2.sum()), data.source])
+    key = key_of([asdict(settings), hashlib.sha256(np.ascontiguousarray(data.r_A).data).hexdigest(), data.source])
     checkpoint = out / "checkpoint.pt"
     if not restart and load(state, checkpoint, key) and rank == 0:
         screen.say(f"           going on from step {state.step}")
