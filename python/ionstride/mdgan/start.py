@@ -15,7 +15,7 @@ _BACK = np.linspace(0.0, 0.8, 17)  # chance that a hop is undone
 _DELAY = np.geomspace(1.5, 64.0, 14)  # mean records until then
 _TURN = np.geomspace(8.0, 2048.0, 13)  # records an ion stays as mobile as it is
 _MOBILE = 0.05  # part of the ions that hop, at least
-_EARNED = 0.8  # of the misfit without mobile ions is left with them, at most
+_EARNED = 0.7  # of the misfit without mobile ions is left with them, at most
 _LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)  # at which fourth cumulants are looked at
 _PART = 2  # of a run at most, for there are few displacements over longer lags
 _FEW_HOPS = 20  # too few seen to tell their directions
@@ -23,7 +23,9 @@ _BURSTS = 500  # drawn for the fourth cumulants of a burst
 _CAGE = 10  # records after which the rattling in a cage is forgotten
 _STAY = 8  # times SMOOTH: records of a stay whose mean is a site
 _FOLLOWERS = 12  # hops seen that were most like the last, what came after one of which comes next
-_DRAWS, _ROUNDS = 16, 3  # draws of 256 ions over four windows for the memory of hops, and how often it is found anew
+_DRAWS = 16  # of 256 ions over four windows, for the memory of hops
+_ALIKE = 0.004  # relative error by which fits of the MSD may differ and be alike
+_TRIES = 3  # delays of returns, shortest first, that are held against the fourth cumulants
 _POINTS = 4096
 
 
@@ -80,7 +82,6 @@ def make_start(train: Windows) -> Start:
     if not (variance > 0.0).all():
         raise PhysicsError("the ions do not move along one of the axes, so there is nothing to learn there")
     msd = second_A2 / variance
-    back, delay, weight = _fit_returns(msd, np.zeros((1, 3)))
     longest = max(train.length, min(path.shape[1] for path in train.paths()) // train.stride // _PART)
     lags = np.array([lag for lag in _LAGS if lag <= longest])
     own, mixed, far = _cumulants(train, lags, np.sqrt(variance))
@@ -90,12 +91,21 @@ def make_start(train: Windows) -> Start:
         vectors, pairs = _directions(np.random.default_rng(0), 512), np.zeros((0, 2), dtype=np.int64)
     follow = _followers(vectors, pairs)
     vectors = vectors / np.sqrt(variance)
-    mobile, turn, size, shape = _fit_law(own, mixed, far, lags, weight, vectors, (back, delay), seen=seen)
-    memory = np.zeros((1, 3))
-    for _ in range(_ROUNDS if len(pairs) >= _FEW_HOPS else 0):  # the spectrum of hops that follow one another is drawn
+    memory, known = np.zeros((1, 3)), len(pairs) >= _FEW_HOPS
+    if known:  # the spectrum of hops that follow one another is drawn; at first of hops that are not undone
+        weight = _fit_returns(msd, memory, [(0.0, 1.0)])[0][3]
+        memory = _memory(vectors, follow, min(0.5, _hop_rate(vectors, weight)), (0.0, 1.0), (1.0, 1.0), train.length)
+    # Returns soon after a hop change the MSD by a constant alone: the fourth cumulants tell how many there are.
+    tries = []
+    for _, back, delay, weight in _alike(_fit_returns(msd, memory)):
+        less = _unit_msd(back, delay, memory, lags) / _unit_msd(back, delay, np.zeros((1, 3)), lags)
+        law = _fit_law(own, mixed, far, lags, weight, vectors, (back, delay), less, seen=seen)
+        tries.append((law[0] * (_EARNED if back == 0.0 else 1.0), back, delay, weight, law))
+    _, back, delay, weight, (_, mobile, turn, size, shape) = min(tries, key=lambda one: one[0])
+    for _ in range(2 if known else 0):
         chance = min(_hop_rate(vectors * size, weight) * (1.0 - back), 0.5 * mobile)
         memory = _memory(vectors, follow, chance, (back, delay), (mobile, turn), train.length)
-        back, delay, weight = _fit_returns(msd, memory)
+        weight = _fit_returns(msd, memory, [(back, delay)])[0][3]
     # As many hops as make the variance; axes differ a little from those of the hops seen, and are brought to theirs.
     square = (vectors**2).mean(axis=0) * size**2
     moving = square > 0.0
@@ -148,35 +158,52 @@ def _unit_spectrum(back: float, delay: float, memory: Array) -> Array:
     return np.asarray((1.0 + 2.0 * np.real(-later / (1.0 + later)))[:, None] + 2.0 * np.fft.rfft(circle, axis=0).real)
 
 
-def _fit_returns(msd: Array, memory: Array) -> tuple[float, float, Array]:
-    """Return chance and delay of returns and the hops' variance a record (3), from the MSD beyond the rattling.
+def _unit_msd(back: float, delay: float, memory: Array, lags: Any) -> Array:
+    """Return the MSD (M, 3) at some lags of hops of unit variance a record; see `_unit_spectrum`."""
+    covariance = np.fft.irfft(_unit_spectrum(back, delay, memory), axis=0)[: int(lags[-1]) + 1]
+    slope = 2.0 * np.cumsum(covariance, axis=0) - covariance[0]
+    return np.asarray(np.concatenate([np.zeros((1, 3)), np.cumsum(slope, axis=0)])[lags])
+
+
+_Fit = tuple[float, float, float, Array]
+
+
+def _fit_returns(msd: Array, memory: Array, laws: list[tuple[float, float]] | None = None) -> list[_Fit]:
+    """Return misfit, chance and delay of returns, and the hops' variance a record (3), from the MSD beyond rattling.
 
     Parameters
     ----------
     msd : (L + 1, 3), scaled.
-    memory : of the spontaneous hops, see `_unit_spectrum`.
+    memory : of hops that follow one another, see `_unit_spectrum`.
+    laws : chances and delays to try; all if none are given.
     """
     length = len(msd) - 1
     first = min(_CAGE, length // 3)
     n = np.unique(np.rint(np.geomspace(first, length, 24)).astype(int))
-    best: tuple[float, float, float, Array] = (np.inf, 0.0, 1.0, np.zeros(3))
-    for back in _BACK:
-        for delay in _DELAY if back > 0.0 else _DELAY[:1]:
-            covariance = np.fft.irfft(_unit_spectrum(float(back), float(delay), memory), axis=0)[: length + 1]
-            slope = 2.0 * np.cumsum(covariance, axis=0) - covariance[0]
-            units = np.concatenate([np.zeros((1, 3)), np.cumsum(slope, axis=0)])[n]
-            misfit, weight = 0.0, np.zeros(3)
-            for axis in range(3):
-                y, unit = msd[n, axis], units[:, axis]
-                design = np.stack([np.ones(len(n)), unit], axis=1) / y[:, None]
-                (level, slope_), *_ = np.linalg.lstsq(design, np.ones(len(n)), rcond=None)
-                if level < 0.0:
-                    level, slope_ = 0.0, float((unit / y).sum() / ((unit / y) ** 2).sum())
-                weight[axis] = max(slope_, 0.0)
-                misfit += float(((level + slope_ * unit) / y - 1.0).__pow__(2).sum())
-            if misfit < best[0]:
-                best = (misfit, float(back), float(delay), weight)
-    return best[1], best[2], best[3]
+    if laws is None:
+        laws = [(float(q), float(d)) for q in _BACK for d in (_DELAY if q > 0.0 else _DELAY[:1])]
+    found = []
+    for back, delay in laws:
+        units = _unit_msd(back, delay, memory, n)
+        misfit, weight = 0.0, np.zeros(3)
+        for axis in range(3):
+            y, unit = msd[n, axis], units[:, axis]
+            design = np.stack([np.ones(len(n)), unit], axis=1) / y[:, None]
+            (level, slope_), *_ = np.linalg.lstsq(design, np.ones(len(n)), rcond=None)
+            if level < 0.0:
+                level, slope_ = 0.0, float((unit / y).sum() / ((unit / y) ** 2).sum())
+            weight[axis] = max(slope_, 0.0)
+            misfit += float(((level + slope_ * unit) / y - 1.0).__pow__(2).mean()) / 3.0
+        found.append((float(np.sqrt(misfit)), back, delay, weight))
+    return sorted(found, key=lambda one: one[0])
+
+
+def _alike(fits: list[_Fit]) -> list[_Fit]:
+    """Return fits that the MSD cannot tell apart, the best of each delay and a few of those."""
+    near = [fit for fit in fits if fit[0] <= fits[0][0] + _ALIKE]
+    best = {delay: next(fit for fit in near if fit[2] == delay) for delay in sorted({fit[2] for fit in near})}
+    chosen = [fit for fit in near if fit[1] == 0.0] + list(best.values())[:_TRIES]
+    return chosen if any(fit is fits[0] for fit in chosen) else [fits[0], *chosen]
 
 
 def _cumulants(train: Windows, lags: Any, unit_A: Array) -> tuple[Array, Array, Array]:
@@ -297,14 +324,16 @@ def _fit_law(  # noqa: PLR0917
     weight: Array,
     vectors: Array,
     returns: tuple[float, float],
+    less: Array,
     *,
     seen: bool,
-) -> tuple[float, float, float, Array]:
-    """Return the mobile part of the ions and its memory, a factor for the length of hops, and a hop's shape in time.
+) -> tuple[float, float, float, float, Array]:
+    """Return the misfit, the mobile part of the ions and its memory, a factor for the length of hops, and their shape.
 
     Cumulants of independent bursts, a hop with its returns, add up, so the fourth cumulant is the rate of bursts times
     the mean over bursts of the fourth power of what they add to a displacement, summed over the window's place.
-    Where the rate itself varies, the covariance of the conditional variances comes on top.
+    Where the rate itself varies, the covariance of the conditional variances comes on top.  Hops that follow one
+    another make the MSD smaller than independent ones by a factor `less` (M, 3), and the fourth cumulants with it.
     """
     scale, cross = msd**2, msd * np.roll(msd, 1, axis=1)
     wanted = np.concatenate([own / scale, mixed / cross], axis=1)
@@ -314,12 +343,15 @@ def _fit_law(  # noqa: PLR0917
     fitted = vectors * np.sqrt(weight / np.maximum(square, 1e-12) * square.sum() / max(weight.sum(), 1e-12))
     rate = float(weight.sum() / square.sum()) * (1.0 - returns[0])
     # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
-    low, high = (0.8, 1.25) if seen else (1e-6, 1e6)
+    low, high = (0.9, 1.1) if seen else (1e-6, 1e6)
     best: tuple[float, float, float, float, Array] = (np.inf, 1.0, 1.0, 1.0, _half_sine(1))
+    path = _bursts(np.random.default_rng(1), fitted, int(lags[-1]), returns)
     for width in _WIDTHS:
         shape = _half_sine(width)
-        alone, pair, second = _burst(np.random.default_rng(1), fitted, shape, lags, returns)
-        one = rate * np.concatenate([alone / scale, pair / cross], axis=1)
+        alone, pair, second = _burst_moments(path, shape, lags)
+        pair_less = np.sqrt(less * np.roll(less, 1, axis=1))
+        one = rate * np.concatenate([less * alone / scale, pair_less * pair / cross], axis=1)
+        second = second * less[:, None]
         still, factor, _ = _two_parts(one, np.zeros_like(one), wanted, sure, (low, high))
         found = (still, factor, 1.0, 1.0, shape)
         for turn in _TURN:
@@ -329,8 +361,8 @@ def _fit_law(  # noqa: PLR0917
             if misfit < min(found[0], _EARNED * still):  # must earn its place
                 found = (misfit, factor, 1.0 / (1.0 + variance), float(turn), shape)
         best = min(best, found, key=lambda fit: fit[0])
-    _, factor, mobile, turn, shape = best
-    return mobile, turn, float(np.sqrt(factor)), shape
+    misfit, factor, mobile, turn, shape = best
+    return misfit, mobile, turn, float(np.sqrt(factor)), shape
 
 
 def _two_parts(
@@ -363,14 +395,10 @@ def _varying(second: Array, turn: float) -> tuple[Array, Array]:
     return np.einsum("mtx,mtx->mx", second, smooth), np.einsum("mtx,mtx->mx", np.roll(second, 1, axis=2), smooth)
 
 
-def _burst(
-    rng: np.random.Generator, vectors: Array, shape: Array, lags: Any, returns: tuple[float, float]
-) -> tuple[Array, Array, Array]:
-    """Return ⟨Σ x⁴⟩, ⟨Σ x²y²⟩ by lag, (M, 3), and ⟨x²⟩ by lag and place, of hops with their returns."""
+def _bursts(rng: np.random.Generator, vectors: Array, longest: int, returns: tuple[float, float]) -> Array:
+    """Return paths (bursts, 5 × longest, 3) that hops at record `longest` make with their returns."""
     back, delay = returns
-    longest = int(lags[-1])
-    span = 3 * longest
-    moves = np.zeros((_BURSTS, span + 2 * longest, 3), dtype=np.float32)
+    moves = np.zeros((_BURSTS, 5 * longest, 3), dtype=np.float32)
     number, when = np.arange(_BURSTS), np.full(_BURSTS, longest)
     move = vectors[rng.integers(len(vectors), size=_BURSTS)]
     while len(number):
@@ -378,13 +406,18 @@ def _burst(
         undone = rng.random(len(number)) < back
         number, move = number[undone], -move[undone]
         when = when[undone] + rng.geometric(1.0 / max(delay, 1.0), len(number))
-        inside = when < longest + span
+        inside = when < 4 * longest
         number, when, move = number[inside], when[inside], move[inside]
-    path = np.cumsum(moves, axis=1)
+    return np.asarray(np.cumsum(moves, axis=1))
+
+
+def _burst_moments(path: Array, shape: Array, lags: Any) -> tuple[Array, Array, Array]:
+    """Return ⟨Σ x⁴⟩, ⟨Σ x²y²⟩ by lag, (M, 3), and ⟨x²⟩ by lag and place, of hops with their returns."""
+    places = 4 * int(lags[-1])
     smooth = sum(part * np.roll(path, place, axis=1) for place, part in enumerate(shape))
     own, mixed, second = [], [], []
     for lag in lags:
-        square = (smooth[:, lag:] - smooth[:, :-lag])[:, : span + longest] ** 2
+        square = (smooth[:, lag:] - smooth[:, :-lag])[:, :places] ** 2
         own.append(np.einsum("btx,btx->x", square, square) / _BURSTS)
         mixed.append(np.einsum("btx,btx->x", square, square[..., [2, 0, 1]]) / _BURSTS)
         second.append(square.mean(axis=0))
