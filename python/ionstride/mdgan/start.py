@@ -19,11 +19,11 @@ _EARNED = 0.7  # of the misfit without mobile ions is left with them, at most
 _LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)  # at which fourth cumulants are looked at
 _PART = 2  # of a run at most, for there are few displacements over longer lags
 _FEW_HOPS = 20  # too few seen to tell their directions
-_BURSTS = 500  # drawn for the fourth cumulants of a burst
+_BURSTS = 400  # drawn for the fourth cumulants of a burst
 _CAGE = 10  # records after which the rattling in a cage is forgotten
 _STAY = 8  # times SMOOTH: records of a stay whose mean is a site
 _FOLLOWERS = 12  # hops seen that were most like the last, what came after one of which comes next
-_DRAWS = 16  # of 256 ions over four windows, for the memory of hops
+_DRAWS = 8  # of 256 ions over four windows, for the memory of hops
 _ALIKE = 0.004  # relative error by which fits of the MSD may differ and be alike
 _TRIES = 3  # delays of returns, shortest first, that are held against the fourth cumulants
 _POINTS = 4096
@@ -202,8 +202,8 @@ def _alike(fits: list[_Fit]) -> list[_Fit]:
     """Return fits that the MSD cannot tell apart, the best of each delay and a few of those."""
     near = [fit for fit in fits if fit[0] <= fits[0][0] + _ALIKE]
     best = {delay: next(fit for fit in near if fit[2] == delay) for delay in sorted({fit[2] for fit in near})}
-    chosen = [fit for fit in near if fit[1] == 0.0] + list(best.values())[:_TRIES]
-    return chosen if any(fit is fits[0] for fit in chosen) else [fits[0], *chosen]
+    chosen = {id(fit): fit for fit in [fits[0], *(f for f in near if f[1] == 0.0), *list(best.values())[:_TRIES]]}
+    return list(chosen.values())
 
 
 def _cumulants(train: Windows, lags: Any, unit_A: Array) -> tuple[Array, Array, Array]:
@@ -345,13 +345,15 @@ def _fit_law(  # noqa: PLR0917
     # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
     low, high = (0.9, 1.1) if seen else (1e-6, 1e6)
     best: tuple[float, float, float, float, Array] = (np.inf, 1.0, 1.0, 1.0, _half_sine(1))
-    path = _bursts(np.random.default_rng(1), fitted, int(lags[-1]), returns)
+    squared = fitted**2
+    lengths = np.concatenate([(squared**2).mean(axis=0), (squared * np.roll(squared, 1, axis=1)).mean(axis=0)])
+    fewer = np.concatenate([less / scale, np.sqrt(less * np.roll(less, 1, axis=1)) / cross], axis=1)
+    path = _bursts(np.random.default_rng(1), int(lags[-1]), returns)
     for width in _WIDTHS:
         shape = _half_sine(width)
-        alone, pair, second = _burst_moments(path, shape, lags)
-        pair_less = np.sqrt(less * np.roll(less, 1, axis=1))
-        one = rate * np.concatenate([less * alone / scale, pair_less * pair / cross], axis=1)
-        second = second * less[:, None]
+        fourth, second = _burst_moments(path, shape, lags)
+        one = rate * fourth[:, None] * lengths * fewer
+        second = second[..., None] * squared.mean(axis=0) * less[:, None]
         still, factor, _ = _two_parts(one, np.zeros_like(one), wanted, sure, (low, high))
         found = (still, factor, 1.0, 1.0, shape)
         for turn in _TURN:
@@ -395,33 +397,34 @@ def _varying(second: Array, turn: float) -> tuple[Array, Array]:
     return np.einsum("mtx,mtx->mx", second, smooth), np.einsum("mtx,mtx->mx", np.roll(second, 1, axis=2), smooth)
 
 
-def _bursts(rng: np.random.Generator, vectors: Array, longest: int, returns: tuple[float, float]) -> Array:
-    """Return paths (bursts, 5 × longest, 3) that hops at record `longest` make with their returns."""
+def _bursts(rng: np.random.Generator, longest: int, returns: tuple[float, float]) -> Array:
+    """Return paths (bursts, 5 × longest) of a unit hop at record `longest` with its returns."""
     back, delay = returns
-    moves = np.zeros((_BURSTS, 5 * longest, 3), dtype=np.float32)
-    number, when = np.arange(_BURSTS), np.full(_BURSTS, longest)
-    move = vectors[rng.integers(len(vectors), size=_BURSTS)]
+    count = _BURSTS if back > 0.0 else 1
+    moves = np.zeros((count, 5 * longest), dtype=np.float32)
+    number, when, move = np.arange(count), np.full(count, longest), 1.0
     while len(number):
         np.add.at(moves, (number, when), move)
         undone = rng.random(len(number)) < back
-        number, move = number[undone], -move[undone]
+        number, move = number[undone], -move
         when = when[undone] + rng.geometric(1.0 / max(delay, 1.0), len(number))
         inside = when < 4 * longest
-        number, when, move = number[inside], when[inside], move[inside]
+        number, when = number[inside], when[inside]
     return np.asarray(np.cumsum(moves, axis=1))
 
 
-def _burst_moments(path: Array, shape: Array, lags: Any) -> tuple[Array, Array, Array]:
-    """Return ⟨Σ x⁴⟩, ⟨Σ x²y²⟩ by lag, (M, 3), and ⟨x²⟩ by lag and place, of hops with their returns."""
+def _burst_moments(path: Array, shape: Array, lags: Any) -> tuple[Array, Array]:
+    """Return ⟨Σ x⁴⟩ by lag, (M), and ⟨x²⟩ by lag and place, (M, places), of unit hops with their returns."""
+    from scipy.ndimage import convolve1d
+
     places = 4 * int(lags[-1])
-    smooth = sum(part * np.roll(path, place, axis=1) for place, part in enumerate(shape))
-    own, mixed, second = [], [], []
+    smooth = convolve1d(path, shape, axis=1, mode="nearest")
+    fourth, second = [], []
     for lag in lags:
         square = (smooth[:, lag:] - smooth[:, :-lag])[:, :places] ** 2
-        own.append(np.einsum("btx,btx->x", square, square) / _BURSTS)
-        mixed.append(np.einsum("btx,btx->x", square, square[..., [2, 0, 1]]) / _BURSTS)
-        second.append(square.mean(axis=0))
-    return np.array(own), np.array(mixed), np.array(second, dtype=np.float64)
+        fourth.append(float((square * square).sum(dtype=np.float64)) / len(path))
+        second.append(square.mean(axis=0, dtype=np.float64))
+    return np.array(fourth), np.array(second)
 
 
 def _directions(rng: np.random.Generator, count: int) -> Array:
