@@ -223,11 +223,15 @@ def _models(args: argparse.Namespace) -> list[Any]:
         raise MissingToolError(
             "MD-GAN needs torch, which is not installed; bring it with: pip install 'ionstride[mdgan]'"
         )
+    from .checks import check_choice
     from .mdgan.model import load_model
+    from .mdgan.trainer import pick_device
 
+    check_choice("--device", args.device, ("cpu", "cuda", "auto"))
+    device = str(pick_device(args.device))
     models: list[Any] = []
     for folder in folders:
-        model = load_model(folder, args.device)
+        model = load_model(folder, device)
         if len(folders) > 1:
             model.name = f"{model.name} {folder.name}"
         if model.name in [other.name for other in models]:
@@ -259,6 +263,8 @@ def _check_sizes(args: argparse.Namespace) -> None:
         value = getattr(args, name, None)
         if value is not None and not value > 0:
             raise InputError(f"--{name.replace('_', '-')} {value:g}, wanted above zero")
+    if getattr(args, "seed", 0) < 0:
+        raise InputError(f"--seed {args.seed}, wanted 0 or more")
     if args.window is not None and args.window < 16:
         raise InputError(f"--window {args.window}, wanted 16 records or more")
 
