@@ -185,6 +185,7 @@ def evaluate(args: argparse.Namespace) -> int:
                 f"the reference '{same}' is also trained on, so it cannot judge; give runs that no model has seen"
             )
         reference = read(args, args.reference)
+        _check_unseen(models, reference)
     length, stride = _sizes(args, models, train)
     screen = Screen()
     for note in [*asked.notes(train.source), *(asked.notes(reference.source) if reference is not None else [])]:
@@ -238,6 +239,20 @@ def _models(args: argparse.Namespace) -> list[Any]:
             raise InputError(f"two of the models are called '{model.name}'; give folders of different names")
         models.append(model)
     return models
+
+
+def _check_unseen(models: list[Any], reference: "Displacements") -> None:
+    """Raise `InputError` if a model was trained on ions of the reference."""
+    from .mdgan.data import fingerprints
+
+    known = set(fingerprints(reference))
+    for model in models:
+        seen = known.intersection(model.about.get("ions_seen", ()))
+        if seen:
+            raise InputError(
+                f"the {model.name} was trained on {len(seen)} of the {len(known)} ions of the reference, which cannot "
+                "judge it; give runs that no model has seen"
+            )
 
 
 def _sizes(args: argparse.Namespace, models: list[Any], train: "Displacements") -> tuple[int, int]:

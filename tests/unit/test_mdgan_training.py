@@ -23,6 +23,7 @@ from ionstride.mdgan.start import make_start
 from ionstride.mdgan.state import State
 from ionstride.mdgan.trainer import _own_randomness, _Scaled, look_at, train
 from ionstride.mdgan.windows import increment_covariance, msd_of_windows, windows
+from ionstride.mdgan_commands import _check_unseen
 from ionstride.trajectory.recorded import open_universe
 
 SMALL = {"window": 32, "batch": 16, "width": 8, "steps": 4, "report_every": 2, "threads": 1, "device": "cpu"}
@@ -384,3 +385,11 @@ def test_more_ions_together_than_are_made_at_once(toy):
     net = Generator(make_start(windows(toy, 16, 1)), ions=65, width=4).eval().requires_grad_(False)
     made = Model(net, np.ones(3), None, 0.1, 65, "many").draw(65, 4, np.random.default_rng(0))
     assert made.shape == (65, 4, 3) and np.isfinite(made).all()
+
+
+def test_a_reference_that_the_model_has_seen_is_refused(toy, tmp_path):
+    """Fault: a model judged by its own training data, because other runs were given as those it was trained on."""
+    model = train(toy, train_settings({**SMALL, "steps": 0, "calibrate": False}), tmp_path)
+    with pytest.raises(InputError, match="trained on 36 of the 36 ions of the reference"):
+        _check_unseen([model], toy)
+    _check_unseen([load_model(tmp_path)], hopping(12, 200, seed=77))

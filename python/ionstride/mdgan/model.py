@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..errors import FormatError, InputError
 from ..records import Displacements
 from ..runrecord import atomic_path, read_json, write_json, write_record
+from .data import fingerprints
 from .losses import covariance_by_lag
 from .networks import Generator, NextRecord, filter_valid
 from .settings import LONGEST_WINDOW, TrainSettings, train_settings
@@ -161,6 +162,7 @@ def finish(
         "windows_overlapping": every.n_overlapping,
         "windows_independent": every.n_independent,
         "ion_ps": every.ion_ps,
+        "ions_seen": fingerprints(data),
         "training_ps": float(data.time_ps[-1] - data.time_ps[0]),
         "chosen_step": state.best["step"],
         "held_out_distance": state.best["distance"],
