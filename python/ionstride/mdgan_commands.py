@@ -185,6 +185,7 @@ def evaluate(args: argparse.Namespace) -> int:
                 f"the reference '{same}' is also trained on, so it cannot judge; give runs that no model has seen"
             )
         reference = read(args, args.reference)
+        _check_unseen(models, reference)
     length, stride = _sizes(args, models, train)
     screen = Screen()
     for note in [*asked.notes(train.source), *(asked.notes(reference.source) if reference is not None else [])]:
@@ -223,17 +224,35 @@ def _models(args: argparse.Namespace) -> list[Any]:
         raise MissingToolError(
             "MD-GAN needs torch, which is not installed; bring it with: pip install 'ionstride[mdgan]'"
         )
+    from .checks import check_choice
     from .mdgan.model import load_model
+    from .mdgan.trainer import pick_device
 
+    check_choice("--device", args.device, ("cpu", "cuda", "auto"))
+    device = str(pick_device(args.device))
     models: list[Any] = []
     for folder in folders:
-        model = load_model(folder, args.device)
+        model = load_model(folder, device)
         if len(folders) > 1:
             model.name = f"{model.name} {folder.name}"
         if model.name in [other.name for other in models]:
             raise InputError(f"two of the models are called '{model.name}'; give folders of different names")
         models.append(model)
     return models
+
+
+def _check_unseen(models: list[Any], reference: "Displacements") -> None:
+    """Raise `InputError` if a model was trained on ions of the reference."""
+    from .mdgan.data import fingerprints
+
+    known = set(fingerprints(reference))
+    for model in models:
+        seen = known.intersection(model.about.get("ions_seen", ()))
+        if seen:
+            raise InputError(
+                f"the {model.name} was trained on {len(seen)} of the {len(known)} ions of the reference, which cannot "
+                "judge it; give runs that no model has seen"
+            )
 
 
 def _sizes(args: argparse.Namespace, models: list[Any], train: "Displacements") -> tuple[int, int]:
@@ -259,6 +278,8 @@ def _check_sizes(args: argparse.Namespace) -> None:
         value = getattr(args, name, None)
         if value is not None and not value > 0:
             raise InputError(f"--{name.replace('_', '-')} {value:g}, wanted above zero")
+    if getattr(args, "seed", 0) < 0:
+        raise InputError(f"--seed {args.seed}, wanted 0 or more")
     if args.window is not None and args.window < 16:
         raise InputError(f"--window {args.window}, wanted 16 records or more")
 

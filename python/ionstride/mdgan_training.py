@@ -136,10 +136,15 @@ def generate(args: argparse.Namespace) -> int:
     need_torch()
     import torch
 
+    from .checks import check_choice
     from .mdgan.model import load_model
     from .mdgan.rollout import generate as make
     from .mdgan.trainer import pick_device
 
+    check_choice("--device", args.device, ("cpu", "cuda", "auto"))
+    for name in ("seed", "threads"):
+        if getattr(args, name) < 0:
+            raise InputError(f"--{name} {getattr(args, name)}, wanted 0 or more")
     _check_out(args.out, "generated.json")
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -113,6 +113,9 @@ def test_no_reference_is_said(call):
         ("evaluate --train short.npz --reference ref.npz --mobile Li --out X", "shorter than a window"),
         ("evaluate --train t1.npz --mobile Li --baselines best --out X", "--baselines = 'best' is not known"),
         ("evaluate --train t1.npz --mobile Li --ions 0 --out X", "--ions 0"),
+        ("evaluate --train t1.npz --mobile Li --seed -1 --out X", "--seed -1"),
+        ("generate M --seed -1 --out X", "--seed -1"),
+        ("generate M --device cud --out X", "--device = 'cud'"),
         ("", "required"),
     ],
 )

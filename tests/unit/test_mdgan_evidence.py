@@ -54,6 +54,15 @@ class Copy:
         return self.windows.sample(ions * count, rng).reshape(ions, count * 64, 3)[:, :records]
 
 
+class Still:
+    """Ions that rattle and never jump."""
+
+    dt_ps, name = 0.1, "model of ions that stay"
+
+    def draw(self, ions, records, rng):
+        return np.diff(0.2 * rng.standard_normal((ions, records + 1, 3)), axis=1).astype(np.float32)
+
+
 class Drifting(Truth):
     name = "drifting model"
 
@@ -233,6 +242,24 @@ def test_drift_is_punished(train, reference):
     assert found["curves"]["drifting model"]["drift_A_per_record"][0] == pytest.approx(0.005, abs=1e-3)
 
 
+def test_a_model_without_jumps_does_not_pass_for_its_back_jumps(train, reference):
+    """Fault: ions that never jump twice have no back-jump probability; the test left out, they pass all that remain."""
+    found = quality.evaluate(train, reference, [Still()], length=32, stride=1, ions=32, only=())
+    tests = {t["test"]: t for t in found["gate"]["model of ions that stay"]}
+    back = tests["back-jump probability, difference"]
+    assert not back["passed"] and back["value"] == pytest.approx(-found["curves"]["reference"]["back_fraction"])
+
+
+def test_resamples_scatter_as_repeated_data():
+    """Fault: verdicts from resamples that scatter too little: of few groups, and where ions move together."""
+    rng = np.random.default_rng(5)
+    values, used = rng.standard_normal((400, 4)), np.ones(4, dtype=bool)
+    for together in (1.0, 1.5):
+        weight = series.resamples(400, rng, used, together)
+        mean = values @ (weight / weight.sum(axis=1, keepdims=True)).T
+        assert mean.var(axis=1).mean() == pytest.approx(together * 0.25, rel=0.15)
+
+
 def test_comparisons_need_more_than_luck():
     """Fault: 'beats' for a difference that other ions would turn round."""
     rng = np.random.default_rng(11)
@@ -326,6 +353,21 @@ def test_an_uncertain_plateau_takes_the_longer_window():
     assert chosen(row(1, 1.0, True, False), row(2, 2.0, True, True), row(5, 3.0, True, True)) == 2
     assert chosen(row(1, 9.0, True, True), row(2, 8.0, True, True), row(5, 7.0, False, False)) == 2
     assert chosen(row(1, 1.0, False, False)) is None
+
+
+def test_a_window_must_hold_the_memory_that_longer_ones_see():
+    """Fault: stride 1 for a window of 0.5 ps, within the error of later lags where D_K settles later."""
+
+    def row(stride, window_ps, memory_ps):
+        return {
+            "stride": stride, "cancellation": 0.5 * stride, "plateau": True, "plateau_sure": True, "dt_ps": 0.1,
+            "window_ps": window_ps, "memory_ps": memory_ps, "excess": 0.0, "excess_error": 0.1,
+            "windows_independent": 999, "windows_overlapping": 9999,
+        }  # fmt: skip
+
+    rows = [row(1, 0.512, 0.516), row(2, 1.02, 0.336), row(5, 2.56, 0.38), row(10, 5.12, 0.44)]
+    assert advice._choose(rows, 128)[0]["stride"] == 2
+    assert advice._choose([row(5, 2.56, 0.5), *rows[3:]], 128)[0]["stride"] == 5
 
 
 def test_cancellation_grows_with_rattling():

@@ -1,5 +1,7 @@
 """Where the generator starts: hops of ions that are mobile for a while, found from moments of the data."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hopping import hopping
@@ -7,7 +9,7 @@ from hopping import hopping
 from ionstride.mdgan.detect import detect_jumps
 from ionstride.mdgan.hops import Law, draw_hops, mobility
 from ionstride.mdgan.networks import Generator
-from ionstride.mdgan.start import make_start
+from ionstride.mdgan.start import _often, make_start
 from ionstride.mdgan.windows import windows
 from ionstride.transport import displacements_from_arrays
 
@@ -97,6 +99,15 @@ def test_hops_follow_one_another_across_pieces():
         if not back.any():
             assert (steps == 1).all()
     assert followed > 200 and undone > 40 and abs(undone / (followed + undone) - 0.3 / 1.3) < 0.08
+
+
+def test_the_first_hop_of_a_series_is_as_any_other():
+    """Fault: hops seldom made are as likely as any at the start of a series, and in the count of hops a record."""
+    follow = torch.tensor([[0], [1], [0], [1], [2], [3]])  # x after x and y, y after z: in the end x alone
+    lone = replace(law(1.0, 1.0), follow=follow, chance=torch.tensor(0.1), back=torch.tensor(0.0))
+    fresh, _, _ = draw_hops(lone, mobility(lone, 500, 20, source()), source(1))
+    assert fresh[..., 0].abs().sum() > 500 and not fresh[..., 1:].any()
+    np.testing.assert_allclose(_often(follow.numpy()), [1.0, 0.0, 0.0])
 
 
 def honeycomb(ions, frames, seed):

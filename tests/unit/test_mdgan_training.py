@@ -14,13 +14,16 @@ from hopping import hopping
 
 from ionstride.errors import FormatError, InputError
 from ionstride.mdgan import losses, measures
-from ionstride.mdgan.model import Model, calibration, load_model, remove_drift, save_model
-from ionstride.mdgan.networks import Generator, NextRecord, filter_valid
+from ionstride.mdgan.ensemble import _interval, train_ensemble
+from ionstride.mdgan.model import Model, _lags_known, calibration, load_model, remove_drift, save_model
+from ionstride.mdgan.networks import Critic, Generator, NextRecord, filter_valid
 from ionstride.mdgan.rollout import generate, roll_out
 from ionstride.mdgan.settings import TrainSettings, train_settings
 from ionstride.mdgan.start import make_start
-from ionstride.mdgan.trainer import train
+from ionstride.mdgan.state import State
+from ionstride.mdgan.trainer import _own_randomness, _Scaled, look_at, train
 from ionstride.mdgan.windows import increment_covariance, msd_of_windows, windows
+from ionstride.mdgan_commands import _check_unseen
 from ionstride.trajectory.recorded import open_universe
 
 SMALL = {"window": 32, "batch": 16, "width": 8, "steps": 4, "report_every": 2, "threads": 1, "device": "cpu"}
@@ -271,7 +274,8 @@ from pathlib import Path
 from hopping import hopping
 from ionstride.mdgan.settings import train_settings
 from ionstride.mdgan import model
-from ionstride.mdgan.trainer import train
+from ionstride.mdgan.state import State
+from ionstride.mdgan.trainer import _own_randomness, _Scaled, look_at, train
 model.DRIFT_RECORDS = 20_000
 train(hopping(12, 1001, runs=2), train_settings({settings!r}), Path(sys.argv[1]))
 """
@@ -299,3 +303,93 @@ def test_killed_training_goes_on_bitwise(tmp_path, loss):
     assert torch.equal(one["learned"], two["learned"])
     one, two = (torch.load(tmp_path / name / "model.pt", weights_only=True) for name in ("whole", "killed"))
     assert all(torch.equal(one["weights"][name], two["weights"][name]) for name in one["weights"])
+
+
+@pytest.mark.parametrize("window", [16, 31])
+def test_critics_of_the_shortest_windows(window):
+    """Fault: a window of 16 records, which is allowed, has fewer time scales than the critic: a traceback."""
+    score = Critic(3, np.ones(5), width=4)(torch.zeros(2, window, 3))
+    assert score.shape == (2,) and bool(torch.isfinite(score).all())
+
+
+def test_a_look_sees_the_drift(toy):
+    """Fault: the drift that is told while training is that of series whose mean was taken off: never any."""
+    net = generator(toy)
+    net.phase_mean += 0.5
+    settings = TrainSettings(**SMALL)
+    one = _Scaled(windows(toy, 32, 1), net_scale(toy), settings, torch.device("cpu")).sample(
+        256, np.random.default_rng(0)
+    )
+    bank = losses.make_bank(one, np.ones((33, 3)), np.random.default_rng(1), count=4, batch=128)
+    state = State(net, net, None, None, {}, source(), np.random.default_rng(0))
+    row = look_at(state, settings, bank, torch.device("cpu"))
+    assert row["drift"] > 0.5
+    assert any("drift" in words for words in measures.warnings_of(row, {**row, "drift": 0.0}))
+
+
+def net_scale(toy):
+    generator(toy)
+    return SCALE[32]
+
+
+def test_long_windows_are_finished_or_refused(toy):
+    """Fault: C(k) of more lags than a piece of the series has records: a traceback after the whole training."""
+    assert remove_drift(generator(toy), source(), records=5000, lags=2048).covariance.shape == (2048, 3)
+    assert _lags_known(hopping(1, 12001), TrainSettings(window=1000)) == 2048
+    with pytest.raises(InputError, match="window = 3000"):
+        TrainSettings(window=3000)
+
+
+def test_density_without_room_for_what_comes_next(toy, tmp_path):
+    """Fault: a stretch that holds a window but not the records after it, which the density predicts: a traceback."""
+    short = hopping(4, 32 * 3 + 8)
+    with pytest.raises(InputError, match="shorter than 48 records"):
+        train(short, TrainSettings(**{**SMALL, "loss": "ar-mdn", "part": 0.3}), tmp_path / "M")
+
+
+def test_numbers_that_are_no_seeds():
+    """Fault: a traceback out of NumPy."""
+    for name in ("seed", "threads"):
+        with pytest.raises(InputError, match=f"{name} = -1"):
+            TrainSettings(**{name: -1})
+
+
+def test_interval_of_the_next_member():
+    """Fault: an interval that forgets that the mean of a few members scatters: of five, 10 % too short."""
+    draws = np.random.default_rng(3).standard_normal((4000, 4))
+    found = [_interval(row[:3]) for row in draws]
+    inside = np.mean([one["low"] < row[3] < one["high"] for one, row in zip(found, draws, strict=True)])
+    assert abs(inside - 0.95) < 0.012
+
+
+def test_runs_drawn_twice_are_not_held_out(tmp_path):
+    """Fault: the same run trained on and held out, for it was drawn twice."""
+    with pytest.raises(InputError, match="--validation time"):
+        train_ensemble(hopping(2, 400, runs=6), TrainSettings(**SMALL, validation="run"), tmp_path / "M", 2)
+
+
+def test_processes_go_on_with_different_data():
+    """Fault: gone on with under torchrun, all processes take the first one's windows, and a batch is no larger."""
+    settings = TrainSettings(**SMALL)
+    drawn = []
+    for rank in (1, 2):
+        state = State(None, None, None, None, {}, source(), np.random.default_rng([0, 2, 0]), step=100)
+        _own_randomness(state, settings, rank)
+        drawn.append((state.rng.random(), float(torch.rand((), generator=state.source))))
+    assert len({*drawn, (np.random.default_rng([0, 2, 0]).random(), 0.0)}) == 3
+    assert len({one[0] for one in drawn} | {np.random.default_rng([0, 2, 0]).random()}) == 3
+
+
+def test_more_ions_together_than_are_made_at_once(toy):
+    """Fault: 65 ions made together are none of the 64 that are drawn at once."""
+    net = Generator(make_start(windows(toy, 16, 1)), ions=65, width=4).eval().requires_grad_(False)
+    made = Model(net, np.ones(3), None, 0.1, 65, "many").draw(65, 4, np.random.default_rng(0))
+    assert made.shape == (65, 4, 3) and np.isfinite(made).all()
+
+
+def test_a_reference_that_the_model_has_seen_is_refused(toy, tmp_path):
+    """Fault: a model judged by its own training data, because other runs were given as those it was trained on."""
+    model = train(toy, train_settings({**SMALL, "steps": 0, "calibrate": False}), tmp_path)
+    with pytest.raises(InputError, match="trained on 36 of the 36 ions of the reference"):
+        _check_unseen([model], toy)
+    _check_unseen([load_model(tmp_path)], hopping(12, 200, seed=77))

@@ -189,10 +189,14 @@ def _choose(rows: list[dict[str, Any]], length: int) -> tuple[dict[str, Any] | N
     if not flat:
         return None, []
     sure = [row for row in flat if row["plateau_sure"]]
-    good = [row for row in sure or flat if row["cancellation"] <= CANCELLATION]
+    # The second half of a short window may lie within the error of later lags before D_K has settled: how long that
+    # takes, all windows with a plateau tell together.
+    memory_ps = float(np.median([row["memory_ps"] for row in sure or flat]))
+    able = [row for row in sure or flat if row["window_ps"] >= 2.0 * memory_ps] or sure or flat
+    good = [row for row in able if row["cancellation"] <= CANCELLATION]
     # where no plateau is sure, the longest window risks least
     best = (good[0] if sure else good[-1]) if good else None
-    row = best or min(sure or flat, key=lambda r: r["cancellation"])
+    row = best or min(able, key=lambda r: r["cancellation"])
     reasons = [
         f"at stride {row['stride']} ({row['dt_ps']:.3g} ps a record) the cancellation A is {row['cancellation']:.2g}: "
         f"an error of 1 % in the motion within a record makes {row['cancellation']:.2g} % in D",

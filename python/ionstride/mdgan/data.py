@@ -11,6 +11,8 @@ from .. import trajectory, transport
 from ..errors import InputError
 from ..records import Displacements
 
+_STEPS = 65  # frames that tell one path from another
+
 PARTS = "+"
 """Between the parts of one run: ``run1/XDATCAR+run2/XDATCAR``."""
 
@@ -81,6 +83,14 @@ def own_temperature(files: Sequence[Path]) -> float:
             f"'{first}' is at {one:g} K and '{second}' at {two:g} K; a model is of one temperature: train one for each"
         )
     return next(iter(found))
+
+
+def fingerprints(paths: Displacements) -> list[str]:
+    """Return a short hash of the first steps of each ion, by which its path is known again, each once."""
+    import hashlib
+
+    steps = np.rint(np.diff(paths.r_A[:, :_STEPS], axis=1) * 1e5).astype(np.int64)
+    return sorted({hashlib.sha256(one.tobytes()).hexdigest()[:16] for one in steps})
 
 
 def overlap(train: Sequence[Path | str], reference: Sequence[Path | str]) -> str | None:

@@ -83,6 +83,11 @@ def train_ensemble(
             f"ions generated together need whole runs to be drawn, at least {_FEW_RUNS} of them, got {data.n_runs}; "
             "take --no-resample, or more runs"
         )
+    if resample and settings.validation == "run" and data.n_runs >= _FEW_RUNS:
+        raise InputError(
+            "runs drawn anew for each member may be drawn twice, trained on and held out; hold out the last part of "
+            "each run (--validation time), or take --no-resample"
+        )
     screen = screen or Screen()
     rows, words = [], "the same data for all"
     for number in range(members):
@@ -125,6 +130,7 @@ def _interval(values: Array) -> dict[str, float]:
     """
     from scipy.stats import t
 
-    spread = float(values.std(ddof=1)) * float(t.ppf(0.975, len(values) - 1))
+    # the mean of a few members scatters too
+    spread = float(values.std(ddof=1) * np.sqrt(1.0 + 1.0 / len(values)) * t.ppf(0.975, len(values) - 1))
     mean = float(values.mean())
     return {"value": mean, "low": mean - spread, "high": mean + spread}

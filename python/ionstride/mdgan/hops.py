@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_FORGOTTEN = 32  # hops after which the first of a series is of no matter
 _LATE = 6.9  # times the mean time until the last return: few come later still, and those then
 
 
@@ -83,7 +84,7 @@ def draw_hops(
     hit = (torch.rand(mobile.shape, generator=source, device=device) < law.chance / law.mobile) & mobile
     order = hit.cumsum(dim=1)
     count = order[:, -1]
-    last = torch.randint(len(law.follow), (ions,), generator=source, device=device) if before is None else before.hop
+    last = _any_hop(law, ions, source) if before is None else before.hop
     numbers, undone = [last], [torch.zeros_like(last)]
     for k in range(int(count.max())):
         chosen = torch.randint(law.follow.shape[1], (ions,), generator=source, device=device)
@@ -108,6 +109,15 @@ def draw_hops(
         record = record[still] + _wait(law.delay, len(ion), source)
         returns.index_put_((ion, record.clamp_max(records + late - 1)), move, accumulate=True)
     return fresh, returns[:, :records], Later(returns[:, records:], mobile[:, -1], last)
+
+
+def _any_hop(law: Law, ions: int, source: torch.Generator) -> Tensor:
+    """Return numbers of hops, each as likely as it is long after others: not all are followers of as many."""
+    device = law.follow.device
+    last = torch.randint(len(law.follow), (ions,), generator=source, device=device)
+    for chosen in torch.randint(law.follow.shape[1], (_FORGOTTEN, ions), generator=source, device=device):
+        last = law.follow[last, chosen]
+    return last
 
 
 def _times_undone(back: Tensor, count: int, source: torch.Generator) -> Tensor:

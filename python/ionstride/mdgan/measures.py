@@ -21,12 +21,18 @@ def look(x: Tensor, bank: Bank) -> dict[str, float]:
     row = {"distance": float(sliced_distance(x[:rows], bank, every).clamp_min(0.0).sqrt())}
     row |= {f"variance_{axis}": float(x[:, :, index::3].square().mean()) for index, axis in enumerate("xyz")}
     path = x.cumsum(dim=1)
-    mean, msd = path[:, -1].mean(dim=0), path[:, -1].square().mean(dim=0)
-    # What chance alone makes of the mean, msd / B, is taken off.
-    row["drift"] = float(((mean.square() - msd / len(x)) / msd).max())
+    row["drift"] = drift_part(x)
     for lag in LAGS:
         row[f"alpha2_{lag}"] = alpha2(path, lag)
     return row
+
+
+def drift_part(x: Tensor) -> float:
+    """Return the part of the MSD at L that the mean of windows (B, L, C) makes, the largest of all axes."""
+    end = x.sum(dim=1)
+    mean, msd = end.mean(dim=0), end.square().mean(dim=0)
+    # What chance alone makes of the mean, msd / B, is taken off.
+    return float(((mean.square() - msd / len(x)) / msd).max())
 
 
 def alpha2(path: Tensor, lag: int) -> float:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from ..errors import FormatError, InputError
 from ..records import Displacements
 from ..runrecord import atomic_path, read_json, write_json, write_record
+from .data import fingerprints
 from .losses import covariance_by_lag
 from .networks import Generator, NextRecord, filter_valid
-from .settings import TrainSettings, train_settings
+from .settings import LONGEST_WINDOW, TrainSettings, train_settings
 from .start import Start, spectrum_of
 from .state import FORMAT, State, read
 from .windows import increment_covariance, msd_of_windows, windows
@@ -97,7 +98,7 @@ class Model:
     def draw(self, ions: int, records: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """Return increments in Å, (ions, records, 3) float32: no drift, stationary from the first record on."""
         out = np.empty((ions, records, 3), dtype=np.float32)
-        group = _IONS_AT_ONCE[type(self.net).__name__] // self.ions_together * self.ions_together
+        group = max(_IONS_AT_ONCE[type(self.net).__name__] // self.ions_together, 1) * self.ions_together
         for first in range(0, ions, group):
             count, place = min(group, ions - first), 0
             for piece in self.stream(count, records, rng):
@@ -161,6 +162,7 @@ def finish(
         "windows_overlapping": every.n_overlapping,
         "windows_independent": every.n_independent,
         "ion_ps": every.ion_ps,
+        "ions_seen": fingerprints(data),
         "training_ps": float(data.time_ps[-1] - data.time_ps[0]),
         "chosen_step": state.best["step"],
         "held_out_distance": state.best["distance"],
@@ -180,7 +182,7 @@ def finish(
 def _lags_known(data: Displacements, settings: TrainSettings) -> int:
     """Return the lags up to which the spectrum is brought to that of the data: four windows, or a quarter of a run."""
     records = (data.r_A.shape[1] - 1) // settings.stride
-    return max(settings.window, min(4 * settings.window, records // 4))
+    return max(settings.window, min(4 * settings.window, records // 4, LONGEST_WINDOW))
 
 
 def remove_drift(net: nn.Module, source: torch.Generator, records: int | None = None, lags: int = 1) -> Drift:
@@ -214,7 +216,7 @@ def _moments(
     """Return the mean per record of a step (block, C), C(k) (lags, C) and the ion-records they are from."""
     block, channels = net.phase_mean.shape
     ions = channels // 3
-    wanted_length = min(_PIECE, max(lags, wanted // 16)) if isinstance(net, Generator) else max(lags, 512)
+    wanted_length = max(lags, min(_PIECE, wanted // 16)) if isinstance(net, Generator) else max(lags, 512)
     length = -(-wanted_length // block) * block
     sets = 16 if isinstance(net, Generator) else min(2048, -(-wanted // length))
     mean: Any = 0.0

@@ -240,7 +240,8 @@ class Critic(nn.Module):
         for block, head in zip(self.blocks, self.heads, strict=True):
             h = block(h)
             score = score + head(h.mean(dim=-1)).squeeze(-1)
-            h = nn.functional.avg_pool1d(h, 2)
+            if h.shape[-1] > 1:  # short windows have fewer scales
+                h = nn.functional.avg_pool1d(h, 2)
         return score
 
 

@@ -202,7 +202,8 @@ def generated(
         temperature_K=train.temperature_K,
         cell_A=train.cell_A,
         mobile=train.species[0],
-        independent_ions=True,
+        run=np.arange(len(path)) // unit,
+        independent_ions=unit == 1,
         source={"generated_by": source.name},
     )
 
@@ -389,7 +390,7 @@ def scores(
     Resamples of the reference are the same for all sources, so that its noise cancels in comparisons.
     """
     reference = sums[judge]
-    ref_weight = series.resamples(RESAMPLES, rng, reference.pairs[:, 0] > 0)
+    ref_weight = series.resamples(RESAMPLES, rng, reference.pairs[:, 0] > 0, reference.together)
     reached = np.isfinite(series.msd(reference)[:, 3])
     short = (plan.lags <= plan.length) & reached
     far = np.isin(plan.lags, plan.length * np.array(series.WINDOWS[1:])) & reached
@@ -403,7 +404,7 @@ def scores(
     for name, one in sums.items():
         if name == judge:
             continue
-        weight = series.resamples(RESAMPLES, rng, one.pairs[:, 0] > 0)
+        weight = series.resamples(RESAMPLES, rng, one.pairs[:, 0] > 0, one.together)
         values = (series.msd(one)[:, 3], series.alpha2(one), series.jump_numbers(one))
         plain = _score(values, truth, short, far)
         values = (series.msd(one, weight)[..., 3], series.alpha2(one, weight), series.jump_numbers(one, weight))

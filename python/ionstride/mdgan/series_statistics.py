@@ -278,10 +278,14 @@ def make_plan(
 # --- what the sums say; `weight` (…, G) resamples the groups ---------------------------------------------------------
 
 
-def resamples(count: int, rng: np.random.Generator, used: npt.NDArray[np.bool_]) -> Array:
-    """Return how often each group is drawn in bootstrap resamples, (count, G); unused groups never."""
+def resamples(count: int, rng: np.random.Generator, used: npt.NDArray[np.bool_], together: float = 1.0) -> Array:
+    """Return how often each group is drawn in bootstrap resamples, (count, G); unused groups never.
+
+    One less than there are is drawn, for groups are off the mean that they make themselves; fewer still where ions
+    move together.
+    """
     here = np.flatnonzero(used)
-    drawn = rng.choice(here, size=(count, len(here)))
+    drawn = rng.choice(here, size=(count, max(1, round((len(here) - 1) / together))))
     weight = np.zeros((count, len(used)))
     np.add.at(weight, (np.arange(count)[:, None], drawn), 1.0)
     return weight

@@ -9,6 +9,9 @@ from ..errors import InputError
 
 LOSSES = ("swd", "swd+critic", "relativistic", "wgan-gp", "ar-mdn")
 
+LONGEST_WINDOW = 2048
+"""Records: half the points of the spectrum that generator and calibration are made with."""
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -60,11 +63,15 @@ class TrainSettings:
         check_choice("device", self.device, ("auto", "cpu", "cuda"))
         for name, least in {
             "stride": 1, "window": 16, "steps": 0, "batch": 16, "ions_together": 1, "width": 4, "ema": 1,
-            "report_every": 1,
+            "report_every": 1, "seed": 0, "threads": 0,
         }.items():  # fmt: skip
             value = getattr(self, name)
             if value < least:
                 raise InputError(f"{name} = {value}, wanted {least} or more")
+        if self.window > LONGEST_WINDOW:
+            raise InputError(
+                f"window = {self.window}, wanted {LONGEST_WINDOW} records or fewer; take a larger stride instead"
+            )
         if self.batch % 2:
             raise InputError(f"batch = {self.batch}, wanted an even number: moments are compared between its halves")
         if not 0.0 < self.rate < 1.0:

@@ -24,6 +24,7 @@ _CAGE = 10  # records after which the rattling in a cage is forgotten
 _STAY = 8  # times SMOOTH: records of a stay whose mean is a site
 _FOLLOWERS = 12  # hops seen that were most like the last, what came after one of which comes next
 _DRAWS = 8  # of 256 ions over four windows, for the memory of hops
+_MIXED = 200  # hops after which all are as likely as they ever will be
 _ALIKE = 0.004  # relative error by which fits of the MSD may differ and be alike
 _TRIES = 3  # delays of returns, shortest first, that are held against the fourth cumulants
 _POINTS = 4096
@@ -107,9 +108,10 @@ def make_start(train: Windows) -> Start:
         memory = _memory(vectors, follow, chance, (back, delay), (mobile, turn), train.length)
         weight = _fit_returns(msd, memory, [(back, delay)])[0][3]
     # As many hops as make the variance; axes differ a little from those of the hops seen, and are brought to theirs.
-    square = (vectors**2).mean(axis=0) * size**2
+    often = _often(follow)
+    square = often @ vectors**2 * size**2
     moving = square > 0.0
-    total = _hop_rate(vectors * size, weight)
+    total = _hop_rate(vectors * size, weight, often)
     if total > 0.0:
         vectors = vectors * size * np.sqrt(np.divide(weight, total * square, out=np.zeros(3), where=moving))
     chance = min(0.5 * mobile, total * (1.0 - back))
@@ -135,9 +137,18 @@ def make_start(train: Windows) -> Start:
     )
 
 
-def _hop_rate(vectors: Array, weight: Array) -> float:
+def _often(follow: IntArray) -> Array:
+    """Return how often each vector or its reverse is a hop, (V), sum one: some come after more hops than others."""
+    part = np.full(len(follow), 1.0 / len(follow))
+    for _ in range(_MIXED):
+        each = np.repeat(part / follow.shape[1], follow.shape[1])
+        part = np.bincount(follow.ravel(), each, minlength=len(follow))
+    return np.asarray(part.reshape(-1, 2).sum(axis=1))
+
+
+def _hop_rate(vectors: Array, weight: Array, often: Array | None = None) -> float:
     """Return how many hops a record, returns among them, make the variance `weight` (3)."""
-    square = (vectors**2).mean(axis=0)
+    square = (vectors**2).mean(axis=0) if often is None else often @ vectors**2
     moving = square > 0.0
     return float(weight[moving].sum() / square[moving].sum()) if moving.any() else 0.0
 

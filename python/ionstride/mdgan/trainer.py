@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,11 @@ def _train(  # noqa: PLR0917
     if settings.threads:
         torch.set_num_threads(settings.threads)
     training, held_out = split_windows(data, settings.window, settings.stride, settings.validation, settings.part)  # type: ignore[arg-type]
+    if settings.loss == "ar-mdn" and not replace(training, length=settings.window + _AHEAD).n_overlapping:
+        raise InputError(
+            f"the part trained on is shorter than {settings.window + _AHEAD} records, a window and the {_AHEAD} after "
+            "it that ar-mdn predicts; take a shorter window or stride, or hold less out"
+        )
     start = make_start(training)
     second_A2 = msd_of_windows(training)
     msd = second_A2 / start.scale_A**2
@@ -95,7 +100,7 @@ def _train(  # noqa: PLR0917
     if not restart and load(state, checkpoint, key) and rank == 0:
         screen.say(f"           going on from step {state.step}")
     if rank:
-        state.source.manual_seed(settings.seed * 1000 + rank * 7919 + state.step)
+        _own_randomness(state, settings, rank)
     if settings.steps == 0:
         state.history = [{"step": 0.0, "loss": 0.0, **look_at(state, settings, judged, device)}]
         remember_best(state, state.history[0]["distance"])
@@ -157,6 +162,12 @@ def _new_state(settings: TrainSettings, start: Any, msd: Any, device: torch.devi
         net, copy.deepcopy(net).requires_grad_(False), critic, learned, optimisers,
         torch.Generator(device=device).manual_seed(settings.seed + 1), np.random.default_rng([settings.seed, 2, rank]),
     )  # fmt: skip
+
+
+def _own_randomness(state: State, settings: TrainSettings, rank: int) -> None:
+    """Give one of several processes randomness of its own: a checkpoint holds that of the first."""
+    state.source.manual_seed(settings.seed * 1000 + rank * 7919 + state.step)
+    state.rng = np.random.default_rng([settings.seed, 2, rank, state.step])
 
 
 def _step(  # noqa: PLR0917
@@ -243,7 +254,9 @@ def look_at(state: State, settings: TrainSettings, judged: losses.Bank, device: 
     source = torch.Generator(device=device).manual_seed(12345)
     with torch.no_grad():
         rows = [state.ema.sample(256, settings.window, source, centred=True) for _ in range(4)]  # type: ignore[operator]
-    return measures.look(torch.cat(rows), judged)
+        free = state.ema.sample(256, settings.window, source)  # type: ignore[operator]
+    # the drift of centred series is none, whatever the generator does
+    return {**measures.look(torch.cat(rows), judged), "drift": measures.drift_part(free)}
 
 
 class _Scaled:
@@ -266,8 +279,6 @@ class _Scaled:
 
     def paths(self, batch: int, rng: np.random.Generator, ahead: int) -> Tensor:
         """Return paths (B, L + ahead + 1, C) that start at zero, for a model that looks back L records."""
-        from dataclasses import replace
-
         longer = replace(self.windows, length=self.windows.length + ahead)
         d = self._scaled(longer, batch, rng, None)
         return torch.cat([torch.zeros_like(d[:, :1]), d.cumsum(dim=1)], dim=1)
