@@ -49,7 +49,7 @@ ctest: env
 	PATH="$(CURDIR)/$(BIN):$$PATH" ctest --preset dev
 
 test: ctest
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: env
 	$(BIN)/ruff check
