@@ -1,6 +1,6 @@
 """Kill a study with SIGKILL at random moments and hold what comes out against an undisturbed run.
 
-    python tests/contract/kills.py tests/contract/kills_study/study.toml --kills 10 [--set KEY=VALUE ...] [--deterministic]
+    python tests/contract/kills.py tests/contract/kills_study/study.toml --kills 10 [--set KEY=VALUE] [--deterministic]
 
 Prints each kill and the stage it fell into, then: are the records of finished stages untouched, and are the
 trajectories (byte for byte), the mean squared displacements, D and all other numbers of results.json but times the same
