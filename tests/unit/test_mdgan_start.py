@@ -9,6 +9,7 @@ from hopping import hopping
 from ionstride.mdgan.detect import detect_jumps
 from ionstride.mdgan.hops import Law, draw_hops, mobility
 from ionstride.mdgan.networks import Generator
+from ionstride.mdgan.seen import seen_bursts, short_waits
 from ionstride.mdgan.start import _often, make_start
 from ionstride.mdgan.windows import windows
 from ionstride.transport import displacements_from_arrays
@@ -21,7 +22,10 @@ def source(seed=0):
 def law(mobile, turn):
     known = {"chance": 0.01, "back": 0.3, "delay": 5.0, "mobile": mobile, "turn": turn}
     follow = torch.tensor([[2], [3], [4], [5], [0], [1]])  # x after z, y after x, z after y
-    return Law(vectors=torch.eye(3), follow=follow, **{name: torch.tensor(value) for name, value in known.items()})
+    return Law(
+        moves=torch.eye(3)[:, None], offset=torch.zeros(3, 1, dtype=torch.int64), limit=torch.tensor(0), follow=follow,
+        **{name: torch.tensor(value) for name, value in known.items()},
+    )  # fmt: skip
 
 
 def test_mobility_has_its_part_and_its_memory_across_pieces():
@@ -65,8 +69,8 @@ def test_start_finds_that_ions_differ_for_longer_than_a_window():
     x = heterogeneous(60, 4001, 0.25, 150.0, seed=4)
     data = displacements_from_arrays(x, dt_ps=0.1, temperature_K=1000.0, volume_A3=1e4)
     start = make_start(windows(data, 64, 1))
-    assert 0.15 < start.mobile < 0.4
-    assert 60.0 < start.turn < 400.0
+    assert 0.15 < start.law.mobile < 0.4
+    assert 60.0 < start.law.turn < 400.0
     made = Generator(start).sample(2000, 260, source()).detach().numpy() * start.scale_A
     long = heterogeneous(1500, 600, 0.25, 150.0, seed=5)
     for lag in (16, 64, 256):
@@ -76,7 +80,7 @@ def test_start_finds_that_ions_differ_for_longer_than_a_window():
 def test_start_finds_no_such_difference_where_there_is_none():
     """Fault: noise of the fourth cumulants read as ions that are trapped."""
     for seed in (1, 2):
-        assert make_start(windows(hopping(12, 4001, runs=3, seed=seed), 128, 1)).mobile > 0.8
+        assert make_start(windows(hopping(12, 4001, runs=3, seed=seed), 128, 1)).law.mobile > 0.8
 
 
 def test_hops_follow_one_another_across_pieces():
@@ -134,3 +138,76 @@ def test_start_knows_the_ways_on_from_a_site():
     assert abs(ours.back.sum() / ours.followed.sum() - truth.back.sum() / truth.followed.sum()) < 0.06
     assert abs(len(ours.ion) / len(truth.ion) - 1.0) < 0.15
     assert abs(made.mean()) < 4.0 * made.std() / np.sqrt(made.size)
+
+
+def halfway(ions, frames, seed):
+    """Ions that rattle and cross from site to site, 4 Å apart, by way of a short stay in the middle; or turn back."""
+    rng = np.random.default_rng(seed)
+    x = np.zeros((ions, frames, 3))
+    for path in x:
+        t, at = int(rng.exponential(250.0)), np.zeros(3)
+        while t < frames:
+            way = np.zeros(3)
+            way[rng.integers(3)] = rng.choice([-2.0, 2.0])
+            stay = 9 + int(rng.exponential(6.0))
+            path[t : t + stay] = at + way
+            at = at + (2.0 * way if rng.random() < 0.6 else 0.0)
+            t += stay
+            path[t:] = at
+            t += int(rng.exponential(250.0))
+    return x + 0.2 * rng.standard_normal(x.shape)
+
+
+def test_a_burst_leads_from_site_to_site():
+    """Fault: hops drawn one by one, so that ions stay for long half way between sites, where they seldom are."""
+    data = displacements_from_arrays(halfway(24, 4001, 1), dt_ps=0.1, temperature_K=1000.0, volume_A3=1e4)
+    train = windows(data, 128, 1)
+    seen = seen_bursts(train)
+    assert 9 < seen.limit < 100
+    net = np.abs(seen.moves.sum(axis=1))
+    assert (np.minimum(net, np.abs(net - 4.0)) < 0.5).all(axis=1).mean() > 0.8
+    made = Generator(make_start(train)).sample(400, 512, source()).detach().numpy() * make_start(train).scale_A
+    ours, truth = np.cumsum(made, axis=1, dtype=np.float64), halfway(100, 4001, 2)
+
+    def between(x):
+        moved = np.abs(x[:, 200:] - x[:, :-200])
+        return ((moved % 4.0 > 1.0) & (moved % 4.0 < 3.0)).mean()
+
+    assert between(truth) < 0.04 and between(ours) < 1.5 * between(truth) + 0.01
+
+
+def test_waits_of_two_kinds_are_told_from_one():
+    """Fault: one exponential read as two, so that single hops are made bursts; or bursts that are one long state."""
+    none = np.zeros(0)
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        one, two = 10 + rng.exponential(80.0, 300), rng.random(300)
+        assert short_waits(one, 10 + rng.exponential(80.0, 40)) == 0
+        mixed = np.where(two < 0.4, 10 + rng.exponential(6.0, 300), 10 + rng.exponential(200.0, 300))
+        assert 15 < short_waits(mixed, none) < 60
+        mostly = np.where(two < 0.9, 10 + rng.exponential(6.0, 300), 10 + rng.exponential(200.0, 300))
+        assert short_waits(mostly, none) == 0
+    assert short_waits(mixed[:30], none) == 0
+
+
+def test_bursts_are_whole_across_pieces():
+    """Fault: a burst cut where a piece of a stream ends, or one begun too soon after a burst of the piece before."""
+    chance = {"chance": torch.tensor(0.2), "back": torch.tensor(0.0), "delay": torch.tensor(1.0)}
+    moves, offset = torch.tensor([[[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]]]), torch.tensor([[0, 4, 11]])
+    long = replace(
+        law(1.0, 1.0), moves=moves, offset=offset, limit=torch.tensor(5), follow=torch.tensor([[0], [1]]), **chance
+    )
+    pieces, later = [], None
+    for k in range(20):
+        mobile = mobility(long, 50, 7, source(k), None if later is None else later.mobile)
+        first, after, later = draw_hops(long, mobile, source(100 + k), later)
+        pieces.append((first + after).abs())
+    x = torch.cat(pieces, dim=1)
+    begun = x[..., 0].nonzero()
+    assert len(begun) > 200
+    for ion, record in begun.tolist():
+        assert x[ion, record : record + 17, 0].sum() == 1.0  # the burst and its limit
+        for axis, places in ((1, 4), (2, 11)):
+            if record + places < x.shape[1]:
+                assert x[ion, record + places, axis] == 1.0
+    assert (x.sum(dim=2) <= 1.0).all()

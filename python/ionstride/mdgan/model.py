@@ -15,6 +15,7 @@ from ..errors import FormatError, InputError
 from ..records import Displacements
 from ..runrecord import atomic_path, read_json, write_json, write_record
 from .data import fingerprints
+from .hops import Law
 from .losses import covariance_by_lag
 from .networks import Generator, NextRecord, filter_valid
 from .settings import LONGEST_WINDOW, TrainSettings, train_settings
@@ -140,14 +141,15 @@ def finish(
         "scale_A": unit.tolist(),
         "start": {
             "hop_records": len(start.hop_shape),
-            "hop_vectors": len(start.vectors),
-            "hop_followers": start.follow.shape[1],
-            "hops_per_record": start.chance,
-            "hop_rms_A": float(np.sqrt(((start.vectors * start.scale_A) ** 2).sum(axis=1).mean())),
-            "back_chance": start.back,
-            "back_delay_records": start.delay,
-            "mobile_part": start.mobile,
-            "mobile_memory_records": start.turn,
+            "bursts": list(start.law.offset.shape),
+            "burst_followers": start.law.follow.shape[1],
+            "records_between_bursts_at_least": int(start.law.limit),
+            "bursts_per_record": float(start.law.chance),
+            "first_hop_rms_A": float(np.sqrt(((start.law.moves[:, 0].numpy() * start.scale_A) ** 2).sum(axis=1).mean())),
+            "back_chance": float(start.law.back),
+            "back_delay_records": float(start.law.delay),
+            "mobile_part": float(start.law.mobile),
+            "mobile_memory_records": float(start.law.turn),
         },
         "n_taps": start.taps.shape[1],
         "calibrated": correction is not None,
@@ -307,7 +309,9 @@ def _empty_net(about: dict[str, Any]) -> nn.Module:
     settings = train_settings(about["settings"])
     if settings.loss == "ar-mdn":
         return NextRecord(3 * settings.ions_together, settings.window, np.ones(settings.window + 1))
-    taps, hops = np.zeros((3, about["n_taps"])), np.zeros((about["start"]["hop_vectors"], 3))
-    follow = np.zeros((2 * len(hops), about["start"]["hop_followers"]), dtype=np.int64)
-    empty = Start(np.ones(3), taps, hops, follow, 0.0, 0.0, 1.0, 1.0, 1.0, np.ones(about["start"]["hop_records"]))
+    known = about["start"]
+    offset = torch.zeros(*known["bursts"], dtype=torch.int64)
+    follow = torch.zeros(2 * len(offset), known["burst_followers"], dtype=torch.int64)
+    law = Law(torch.tensor(0.0), torch.zeros(*offset.shape, 3), offset, torch.tensor(0), follow, *[torch.tensor(1.0)] * 4)
+    empty = Start(np.ones(3), np.zeros((3, about["n_taps"])), law, np.ones(known["hop_records"]))
     return Generator(empty, ions=settings.ions_together, width=settings.width)

@@ -1,5 +1,6 @@
 """The networks: a generator of endless series from noise, a critic at several time scales, a density."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from .start import Start
 
 _DILATIONS = (1, 1, 2, 4, 8)
 _KERNEL = 3
+_LAW = [field.name for field in dataclasses.fields(Law)]
 
 
 Noise = tuple[Tensor, Tensor, Tensor]
@@ -36,13 +38,7 @@ class Generator(nn.Module):
 
     taps: Tensor
     hop_shape: Tensor
-    hop_vectors: Tensor
-    hop_follow: Tensor
-    hop_chance: Tensor
-    back: Tensor
-    delay: Tensor
-    mobile: Tensor
-    turn: Tensor
+    law_moves: Tensor
     phase_mean: Tensor
 
     def __init__(self, start: Start, *, ions: int = 1, width: int = 48, block: int = 4, extra: int = 8) -> None:
@@ -55,11 +51,8 @@ class Generator(nn.Module):
 
         known("taps", np.tile(start.taps, (ions, 1)))
         known("hop_shape", start.hop_shape)
-        known("hop_vectors", start.vectors)
-        self.register_buffer("hop_follow", torch.as_tensor(np.array(start.follow), dtype=torch.int64))
-        known("hop_chance", start.chance)
-        for name in ("back", "delay", "mobile", "turn"):
-            known(name, getattr(start, name))
+        for name in _LAW:
+            self.register_buffer(f"law_{name}", getattr(start.law, name).clone())
         known("phase_mean", np.zeros((block, channels)))
         self.enter = nn.Conv1d(block * 3 * channels + extra + ions, width, 1)
         self.layers = nn.ModuleList(nn.Conv1d(width, width, _KERNEL, dilation=d) for d in _DILATIONS)
@@ -88,14 +81,14 @@ class Generator(nn.Module):
     @property
     def law(self) -> Law:
         """How hops are drawn."""
-        return Law(self.hop_chance, self.hop_vectors, self.hop_follow, self.back, self.delay, self.mobile, self.turn)
+        return Law(**{name: getattr(self, f"law_{name}") for name in _LAW})
 
     def noise(
         self, batch: int, records: int, source: torch.Generator, before: Later | None = None
     ) -> tuple[Noise, Later]:
         """Return noise of `records` records, and what it leaves for the noise after it.
 
-        The noise is Gaussian (B, C, T), hops and those that undo others (B, 2 C, T), and, a step, Gaussian and whether
+        The noise is Gaussian (B, C, T), first moves of bursts and all others (B, 2 C, T), and, a step, Gaussian and whether
         the ions are mobile (B, E + P, T / block).
 
         Parameters
@@ -107,8 +100,8 @@ class Generator(nn.Module):
         device, law, ions = self.taps.device, self.law, batch * self.ions
         lead = 0 if before is not None else law.longest
         mobile = mobility(law, ions, records + lead, source, None if before is None else before.mobile)
-        fresh, returns, later = draw_hops(law, mobile, source, before)
-        hops = torch.stack([fresh[:, lead:], returns[:, lead:]])
+        first, after, later = draw_hops(law, mobile, source, before)
+        hops = torch.stack([first[:, lead:], after[:, lead:]])
         hops = hops.unflatten(1, (batch, self.ions)).permute(1, 0, 2, 4, 3).reshape(batch, -1, records)
         gauss = torch.randn(batch, self.channels, records, generator=source, device=device)
         extra = torch.randn(batch, self.extra, records // self.block, generator=source, device=device)
@@ -134,7 +127,7 @@ class Generator(nn.Module):
         out = out.view(batch, self.block, 7 * c, steps).permute(0, 3, 1, 2).reshape(batch, -1, 7, c)
         records = out.shape[1]
         struck = hops[..., -records:].view(batch, 2, p, 3, records)
-        # hops and returns move their ion as drawn, turned and scaled by what the network says at their record
+        # hops move their ion as drawn, turned and scaled by what the network says at their record
         turned = out[:, :, 1:].view(batch, records, 2, 3, p, 3)
         moves = struck.sum(dim=1).permute(0, 3, 1, 2) + torch.einsum("bspjt,btsjpi->btpi", struck, turned)
         moves = moves.reshape(batch, records, c)
@@ -147,7 +140,7 @@ class Generator(nn.Module):
     @property
     def unit(self) -> Tensor:
         """(2 C, 1) rms length of a hop along each axis, in which the network sees hops."""
-        rms = self.hop_vectors.square().mean(dim=0).sqrt().clamp_min(1.0)
+        rms = self.law_moves[:, 0].square().mean(dim=0).sqrt().clamp_min(1.0)
         return rms.repeat(2 * self.ions)[:, None]
 
     def _steps(self, x: Tensor) -> Tensor:

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..checks import Array
 from ..errors import PhysicsError
-from .detect import SMOOTH, IntArray, Jumps, detect_jumps
+from .detect import IntArray
+from .hops import Law, any_burst, draw_bursts, draw_hops, mobility
+from .seen import Seen, seen_bursts
 from .windows import Windows, increment_covariance, msd_of_windows
 
 _WIDTHS = (1, 2, 4, 6, 9, 12, 16, 22, 32, 48)  # records a hop may take
@@ -18,11 +21,9 @@ _MOBILE = 0.05  # part of the ions that hop, at least
 _EARNED = 0.7  # of the misfit without mobile ions is left with them, at most
 _LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)  # at which fourth cumulants are looked at
 _PART = 2  # of a run at most, for there are few displacements over longer lags
-_FEW_HOPS = 20  # too few seen to tell their directions
-_BURSTS = 400  # drawn for the fourth cumulants of a burst
+_BURSTS = 1000  # drawn for the fourth cumulants of a burst
+_EDGE = 64  # records before and after a burst, no fewer than a hop takes
 _CAGE = 10  # records after which the rattling in a cage is forgotten
-_STAY = 8  # times SMOOTH: records of a stay whose mean is a site
-_FOLLOWERS = 12  # hops seen that were most like the last, what came after one of which comes next
 _DRAWS = 8  # of 256 ions over four windows, for the memory of hops
 _MIXED = 200  # hops after which all are as likely as they ever will be
 _ALIKE = 0.004  # relative error by which fits of the MSD may differ and be alike
@@ -34,31 +35,17 @@ _POINTS = 4096
 class Start:
     """Increments as filtered Gaussian noise plus hops: what is known of the ions without training.
 
-    An ion is mobile a part of the time; hops begin at random then, each with a vector that depends on that of the hop
-    before, for a lattice has few ways on from a site.  With chance `back` a hop is followed by its reverse,
-    geometrically distributed records later, which may be undone in turn.
-
     Attributes
     ----------
     scale_A : (3) standard deviation of an increment.
     taps : (3, 2L − 1) filter of the Gaussian noise, scaled increments.
-    vectors : (V, 3) hops, scaled; each as likely as its reverse: numbers 2 v and 2 v + 1.
-    follow : (2 V, M) numbers of hops that may come after a hop of that number.
-    chance : of a spontaneous hop in a record.
-    back, delay : chance that a hop is undone, and the mean records until then.
-    mobile, turn : part of the time an ion is mobile, and the mean records until it draws that anew.
+    law : of the hops, scaled.
     hop_shape : (w) how a hop is spread over records; sums to one.
     """
 
     scale_A: Array
     taps: Array
-    vectors: Array
-    follow: IntArray
-    chance: float
-    back: float
-    delay: float
-    mobile: float
-    turn: float
+    law: Law
     hop_shape: Array
 
 
@@ -86,38 +73,35 @@ def make_start(train: Windows) -> Start:
     longest = max(train.length, min(path.shape[1] for path in train.paths()) // train.stride // _PART)
     lags = np.array([lag for lag in _LAGS if lag <= longest])
     own, mixed, far = _cumulants(train, lags, np.sqrt(variance))
-    vectors, pairs = _seen_hops(train)
-    seen = len(vectors) >= _FEW_HOPS
-    if not seen:
-        vectors, pairs = _directions(np.random.default_rng(0), 512), np.zeros((0, 2), dtype=np.int64)
-    follow = _followers(vectors, pairs)
-    vectors = vectors / np.sqrt(variance)
-    memory, known = np.zeros((1, 3)), len(pairs) >= _FEW_HOPS
-    if known:  # the spectrum of hops that follow one another is drawn; at first of hops that are not undone
+    seen = seen_bursts(train)
+    moves, often = seen.moves / np.sqrt(variance), _often(seen.follow)
+    memory = np.zeros((1, 3))
+    if seen.enough:  # the spectrum of hops that follow one another is drawn; at first of bursts that are not undone
         weight = _fit_returns(msd, memory, [(0.0, 1.0)])[0][3]
-        memory = _memory(vectors, follow, min(0.5, _hop_rate(vectors, weight)), (0.0, 1.0), (1.0, 1.0), train.length)
+        memory = _memory(_law(seen, moves, _chance(seen, often, _burst_rate(moves, often, 0.0, weight))), train.length)
     # Returns soon after a hop change the MSD by a constant alone: the fourth cumulants tell how many there are.
     tries = []
     for _, back, delay, weight in _alike(_fit_returns(msd, memory)):
-        less = _unit_msd(back, delay, memory, lags) / _unit_msd(back, delay, np.zeros((1, 3)), lags)
-        law = _fit_law(own, mixed, far, lags, weight, vectors, (back, delay), less, seen=seen)
-        tries.append((law[0] * (_EARNED if back == 0.0 else 1.0), back, delay, weight, law))
+        hop_msd, law = weight * _unit_msd(back, delay, memory, lags), _law(seen, moves, 0.0, (back, delay))
+        fit = _fit_law(own, mixed, far, lags, hop_msd, weight, law, often, enough=seen.enough)
+        tries.append((fit[0] * (_EARNED if back == 0.0 else 1.0), back, delay, weight, fit))
     _, back, delay, weight, (_, mobile, turn, size, shape) = min(tries, key=lambda one: one[0])
-    for _ in range(2 if known else 0):
-        chance = min(_hop_rate(vectors * size, weight) * (1.0 - back), 0.5 * mobile)
-        memory = _memory(vectors, follow, chance, (back, delay), (mobile, turn), train.length)
+    for _ in range(2 if seen.enough else 0):
+        rate = _burst_rate(moves * size, often, back, weight)
+        memory = _memory(
+            _law(seen, moves, _chance(seen, often, rate, mobile), (back, delay), (mobile, turn)), train.length
+        )
         weight = _fit_returns(msd, memory, [(back, delay)])[0][3]
-    # As many hops as make the variance; axes differ a little from those of the hops seen, and are brought to theirs.
-    often = _often(follow)
-    square = often @ vectors**2 * size**2
-    moving = square > 0.0
-    total = _hop_rate(vectors * size, weight, often)
-    if total > 0.0:
-        vectors = vectors * size * np.sqrt(np.divide(weight, total * square, out=np.zeros(3), where=moving))
-    chance = min(0.5 * mobile, total * (1.0 - back))
+    moves, square = moves * size, _square(moves, often, back) * size**2
+    rate = _burst_rate(moves, often, back, weight)
+    if seen.enough:  # axes are left as seen: hops of other lengths than the lattice's would blur it
+        weight = rate * square
+    elif rate > 0.0:
+        moves = moves * np.sqrt(np.divide(weight, rate * square, out=np.zeros(3), where=square > 0.0))
+    chance = _chance(seen, often, rate, mobile)
     spectrum = spectrum_of(increment_covariance(msd))
     transfer = np.abs(np.fft.rfft(shape, n=_POINTS)) ** 2
-    rest = np.maximum(spectrum - weight * _unit_spectrum(back, delay, memory) * transfer[:, None], 1e-4)
+    rest = _in_a_cage(spectrum - weight * _unit_spectrum(back, delay, memory) * transfer[:, None])
     taps = np.fft.fftshift(np.fft.irfft(np.sqrt(rest), axis=0), axes=0)
     middle, reach = len(taps) // 2, train.length - 1
     taps = taps[middle - reach : middle + reach + 1]
@@ -126,19 +110,50 @@ def make_start(train: Windows) -> Start:
     return Start(
         scale_A=np.sqrt(variance),
         taps=np.ascontiguousarray(taps.T),
-        vectors=vectors,
-        follow=follow,
-        chance=chance,
-        back=back,
-        delay=delay,
-        mobile=mobile,
-        turn=turn,
+        law=_law(seen, moves, chance, (back, delay), (mobile, turn)),
         hop_shape=shape,
     )
 
 
+def _in_a_cage(rest: Array) -> Array:
+    """Return the spectrum of rattling whose MSD is constant beyond the memory of a cage, (M, 3), above zero.
+
+    What the law of hops misses of the MSD there is left to the calibration: as Gaussian noise it would blur the sites.
+    """
+    covariance = np.fft.irfft(rest, axis=0)
+    n = np.arange(1, _POINTS // 2)
+    msd = np.cumsum(2.0 * np.cumsum(covariance, axis=0) - covariance[0], axis=0)[: len(n)]
+    level = msd[_CAGE - 1 : 3 * _CAGE].mean(axis=0)
+    part = np.clip((n - _CAGE) / _CAGE, 0.0, 1.0)[:, None]
+    msd = np.concatenate([np.zeros((1, 3)), (1.0 - part) * msd + part * level])
+    inner = np.concatenate([msd[1:2], 0.5 * np.diff(msd, 2, axis=0)])
+    circle = np.zeros((_POINTS, 3))
+    circle[: len(inner)] = inner
+    circle[_POINTS - len(inner) + 1 :] = inner[:0:-1]
+    return np.asarray(np.maximum(np.fft.rfft(circle, axis=0).real, 1e-4))
+
+
+def _law(
+    seen: Seen,
+    moves: Array,
+    chance: float,
+    returns: tuple[float, float] = (0.0, 1.0),
+    mobile: tuple[float, float] = (1.0, 1.0),
+) -> Law:
+    """Return the law of bursts that follow one another as seen."""
+
+    def tensor(value: Any) -> torch.Tensor:
+        return torch.as_tensor(np.array(value), dtype=torch.float32)
+
+    return Law(
+        tensor(chance), tensor(moves), torch.from_numpy(seen.offset), torch.tensor(seen.limit),
+        torch.from_numpy(seen.follow),
+        *map(tensor, returns), *map(tensor, mobile),
+    )  # fmt: skip
+
+
 def _often(follow: IntArray) -> Array:
-    """Return how often each vector or its reverse is a hop, (V), sum one: some come after more hops than others."""
+    """Return how often each burst or its reverse comes, (V), sum one: some come after more bursts than others."""
     part = np.full(len(follow), 1.0 / len(follow))
     for _ in range(_MIXED):
         each = np.repeat(part / follow.shape[1], follow.shape[1])
@@ -146,11 +161,24 @@ def _often(follow: IntArray) -> Array:
     return np.asarray(part.reshape(-1, 2).sum(axis=1))
 
 
-def _hop_rate(vectors: Array, weight: Array, often: Array | None = None) -> float:
-    """Return how many hops a record, returns among them, make the variance `weight` (3)."""
-    square = (vectors**2).mean(axis=0) if often is None else often @ vectors**2
+def _square(moves: Array, often: Array, back: float) -> Array:
+    """Return the mean of the squared moves that come of a burst, summed, (3): its own and its returns."""
+    return np.asarray(often @ ((moves**2).sum(axis=1) + back / (1.0 - back) * moves.sum(axis=1) ** 2))
+
+
+def _burst_rate(moves: Array, often: Array, back: float, weight: Array) -> float:
+    """Return how many bursts a record make the variance `weight` (3)."""
+    square = _square(moves, often, back)
     moving = square > 0.0
     return float(weight[moving].sum() / square[moving].sum()) if moving.any() else 0.0
+
+
+def _chance(seen: Seen, often: Array, rate: float, mobile: float = 1.0) -> float:
+    """Return the chance of a burst in a record in which there may be one, mean over time, for so many a record."""
+    if rate <= 0.0:
+        return 0.0
+    free = mobile / rate - float(often @ seen.offset.max(axis=1)) - seen.limit  # records of waiting
+    return mobile / max(free, 2.0)
 
 
 def _unit_spectrum(back: float, delay: float, memory: Array) -> Array:
@@ -242,88 +270,20 @@ def _half_sine(width: int) -> Array:
     return np.asarray(shape / shape.sum())
 
 
-def _seen_hops(train: Windows) -> tuple[Array, IntArray]:
-    """Return the vectors of jumps seen in the training data, (V, 3) in Å, and which came after which, (P, 2)."""
-    found, pairs, count = [], [], 0
-    for path in train.paths():
-        x = np.ascontiguousarray(path[:, :: train.stride])
-        jumps = detect_jumps(x, train.dt_ps)
-        first = count + np.flatnonzero(jumps.followed)
-        pairs.append(np.stack([first, first + 1], axis=1))
-        found.append(_from_site_to_site(x, jumps))
-        count += len(jumps.ion)
-    return np.concatenate(found), np.concatenate(pairs)
-
-
-def _from_site_to_site(x_A: Array, jumps: Jumps) -> Array:
-    """Return the vectors of jumps between the mean places before and after.
-
-    Those of the few records in which a jump is seen hold the rattling; added at every hop it would blur the lattice.
-    """
-    vectors = jumps.vector_A.copy()
-    stay = _STAY * SMOOTH
-    same = np.append(jumps.ion[1:] == jumps.ion[:-1], False)[: len(jumps.ion)]
-    for k, (ion, record) in enumerate(zip(jumps.ion, jumps.record, strict=True)):
-        begin = jumps.record[k - 1] + 2 * SMOOTH if k and same[k - 1] else 0
-        end = jumps.record[k + 1] if same[k] else x_A.shape[1]
-        before = x_A[ion, max(begin, record - stay) : record]
-        after = x_A[ion, record + 2 * SMOOTH : min(end, record + 2 * SMOOTH + stay)]
-        if min(len(before), len(after)) >= SMOOTH:
-            vectors[k] = after.mean(axis=0) - before.mean(axis=0)
-    return vectors
-
-
-def _followers(vectors: Array, pairs: IntArray) -> IntArray:
-    """Return (2 V, M) numbers of hops after a hop: what came after the M hops seen that were most like it.
-
-    Pairs of hops count backwards in time and turned round too, so that no direction is preferred.  Without pairs, any.
-    """
-    from scipy.spatial import cKDTree
-
-    signed = np.stack([vectors, -vectors], axis=1).reshape(-1, 3)
-    if len(pairs) < _FEW_HOPS:
-        half = np.random.default_rng(0).integers(len(signed), size=(len(vectors), _FOLLOWERS))
-        return np.stack([half, half ^ 1], axis=1).reshape(-1, _FOLLOWERS)
-    one, two = 2 * pairs[:, 0], 2 * pairs[:, 1]
-    first = np.concatenate([one, one ^ 1, two, two ^ 1])
-    second = np.concatenate([two, two ^ 1, one, one ^ 1])
-    most = min(_FOLLOWERS, len(pairs))
-    near = cKDTree(signed[first]).query(vectors, k=most)[1]
-    half = second[near]
-    return np.stack([half, half ^ 1], axis=1).reshape(-1, most)
-
-
-def _memory(  # noqa: PLR0917
-    vectors: Array,
-    follow: IntArray,
-    chance: float,
-    returns: tuple[float, float],
-    mobile: tuple[float, float],
-    length: int,
-) -> Array:
+def _memory(law: Law, length: int) -> Array:
     """Return what is added to the covariance of hops 1 … L records apart because they follow one another, (L, 3).
 
     In units of the variance a record.  It is found by drawing: whether a hop was undone decides what follows.
     """
-    import torch
-
-    from . import hops
-
-    def tensor(value: Any) -> Any:
-        return torch.as_tensor(np.array(value), dtype=torch.float32)
-
-    law = hops.Law(
-        tensor(chance), tensor(vectors), torch.from_numpy(follow), *map(tensor, returns), *map(tensor, mobile)
-    )
     source = torch.Generator().manual_seed(0)
     lead, records = law.longest, 4 * length
     total: Array = np.zeros((length + 1, 3))
     for _ in range(_DRAWS):
-        fresh, back, _later = hops.draw_hops(law, hops.mobility(law, 256, lead + records, source), source)
-        power = np.abs(np.fft.rfft((fresh + back)[:, lead:].numpy(), n=2 * records, axis=1)) ** 2
+        first, after, _later = draw_hops(law, mobility(law, 256, lead + records, source), source)
+        power = np.abs(np.fft.rfft((first + after)[:, lead:].numpy(), n=2 * records, axis=1)) ** 2
         pairs = np.arange(records, records - length - 1, -1)
         total += np.fft.irfft(power.mean(axis=0), axis=0)[: length + 1] / pairs[:, None]
-    alone = np.fft.irfft(_unit_spectrum(*returns, np.zeros((1, 3))), axis=0)[1 : length + 1]
+    alone = np.fft.irfft(_unit_spectrum(float(law.back), float(law.delay), np.zeros((1, 3))), axis=0)[1 : length + 1]
     return np.asarray(total[1:] / np.maximum(total[0], 1e-30) - alone)
 
 
@@ -332,44 +292,55 @@ def _fit_law(  # noqa: PLR0917
     mixed: Array,
     msd: Array,
     lags: Any,
+    hop_msd: Array,
     weight: Array,
-    vectors: Array,
-    returns: tuple[float, float],
-    less: Array,
+    law: Law,
+    often: Array,
     *,
-    seen: bool,
+    enough: bool,
 ) -> tuple[float, float, float, float, Array]:
     """Return the misfit, the mobile part of the ions and its memory, a factor for the length of hops, and their shape.
 
-    Cumulants of independent bursts, a hop with its returns, add up, so the fourth cumulant is the rate of bursts times
-    the mean over bursts of the fourth power of what they add to a displacement, summed over the window's place.
-    Where the rate itself varies, the covariance of the conditional variances comes on top.  Hops that follow one
-    another make the MSD smaller than independent ones by a factor `less` (M, 3), and the fourth cumulants with it.
+    Cumulants of independent bursts, hops with all that comes of them, add up, so the fourth cumulant is the rate of
+    bursts times the mean over bursts of the fourth power of what they add to a displacement, summed over the window's
+    place.  Where the rate itself varies, the covariance of the conditional variances comes on top.  Bursts that follow
+    one another make the MSD smaller than independent ones, and the fourth cumulants with it.
+
+    Parameters
+    ----------
+    own, mixed, msd, lags : see `_cumulants`.
+    hop_msd : (M, 3) MSD of the hops.
+    weight : (3) their variance a record.
+    law : of the hops, but for their chance.
+    often : see `_often`.
+    enough : whether the hops were seen, and their length is known.
     """
     scale, cross = msd**2, msd * np.roll(msd, 1, axis=1)
     wanted = np.concatenate([own / scale, mixed / cross], axis=1)
     # Relative errors at lags where there is something, absolute ones where there is little.
     sure = 1.0 / (0.5 + np.abs(own / scale).mean(axis=1, keepdims=True))
-    square = (vectors**2).mean(axis=0)
-    fitted = vectors * np.sqrt(weight / np.maximum(square, 1e-12) * square.sum() / max(weight.sum(), 1e-12))
-    rate = float(weight.sum() / square.sum()) * (1.0 - returns[0])
-    # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
-    low, high = (0.9, 1.1) if seen else (1e-6, 1e6)
-    best: tuple[float, float, float, float, Array] = (np.inf, 1.0, 1.0, 1.0, _half_sine(1))
-    squared = fitted**2
-    lengths = np.concatenate([(squared**2).mean(axis=0), (squared * np.roll(squared, 1, axis=1)).mean(axis=0)])
+    square = _square(law.moves.numpy().astype(np.float64), often, float(law.back))
+    axes = np.sqrt(weight / np.maximum(square, 1e-12) * square.sum() / max(weight.sum(), 1e-12))
+    rate = float(weight.sum() / max(square.sum(), 1e-30))
+    path = _bursts(law, int(lags[-1])) * axes
+    alone = np.maximum(rate * _burst_moments(path, _half_sine(1), lags)[1], 1e-30)
+    less = hop_msd / alone
     fewer = np.concatenate([less / scale, np.sqrt(less * np.roll(less, 1, axis=1)) / cross], axis=1)
-    path = _bursts(np.random.default_rng(1), int(lags[-1]), returns)
+    # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
+    low, high = (0.9, 1.1) if enough else (1e-6, 1e6)
+    best: tuple[float, float, float, float, Array] = (np.inf, 1.0, 1.0, 1.0, _half_sine(1))
     for width in _WIDTHS:
         shape = _half_sine(width)
-        fourth, second = _burst_moments(path, shape, lags)
-        one = rate * fourth[:, None] * lengths * fewer
-        second = second[..., None] * squared.mean(axis=0) * less[:, None]
+        fourth, _, second = _burst_moments(path, shape, lags)
+        one = rate * fourth * fewer
         still, factor, _ = _two_parts(one, np.zeros_like(one), wanted, sure, (low, high))
         found = (still, factor, 1.0, 1.0, shape)
         for turn in _TURN:
-            spread = _varying(rate * second, turn)
-            other = np.concatenate([3.0 * spread[0] / scale, spread[1] / cross], axis=1)
+            both = less**2, less * np.roll(less, 1, axis=1)
+            spread = [[rate**2 * part for part in _varying(k, step, turn)] for k, step in second]
+            other = np.concatenate(
+                [3.0 * both[0] * [one for one, _ in spread] / scale, both[1] * [two for _, two in spread] / cross], axis=1
+            )
             misfit, factor, variance = _two_parts(one, other, wanted, sure, (low, high))
             if misfit < min(found[0], _EARNED * still):  # must earn its place
                 found = (misfit, factor, 1.0 / (1.0 + variance), float(turn), shape)
@@ -390,58 +361,63 @@ def _two_parts(
     return float(2.0 * fit.cost), float(fit.x[0]), float(fit.x[1])
 
 
-def _varying(second: Array, turn: float) -> tuple[Array, Array]:
-    """Return the (co)variance of conditional MSDs, (M, 3) each, for a rate of variance one and exponential memory.
+def _varying(second: Array, step: int, turn: float) -> tuple[Array, Array]:
+    """Return the (co)variance of conditional MSDs, (3) each, for a rate of variance one and exponential memory.
 
     Parameters
     ----------
-    second : (M, places, 3) what hops begun at each place add to the MSD at each lag.
+    second : (places, 3) what hops begun at each place, `step` records apart, add to the MSD.
+    step : between places.
     turn : memory in records.
     """
     from scipy.signal import lfilter
 
-    keep = 1.0 - 1.0 / turn
+    keep = (1.0 - 1.0 / turn) ** step
     # Σ_s ρ^|t − s| K(s), as two exponential filters
-    ahead = lfilter([1.0], [1.0, -keep], second, axis=1)
-    behind = lfilter([1.0], [1.0, -keep], second[:, ::-1], axis=1)[:, ::-1]
-    smooth = ahead + behind - second
-    return np.einsum("mtx,mtx->mx", second, smooth), np.einsum("mtx,mtx->mx", np.roll(second, 1, axis=2), smooth)
+    ahead = lfilter([1.0], [1.0, -keep], second, axis=0)
+    behind = lfilter([1.0], [1.0, -keep], second[::-1], axis=0)[::-1]
+    smooth = (ahead + behind - second) * step**2
+    return (second * smooth).sum(axis=0), (np.roll(second, 1, axis=1) * smooth).sum(axis=0)
 
 
-def _bursts(rng: np.random.Generator, longest: int, returns: tuple[float, float]) -> Array:
-    """Return paths (bursts, 5 × longest) of a unit hop at record `longest` with its returns."""
-    back, delay = returns
-    count = _BURSTS if back > 0.0 else 1
-    moves = np.zeros((count, 5 * longest), dtype=np.float32)
-    number, when, move = np.arange(count), np.full(count, longest), 1.0
-    while len(number):
-        np.add.at(moves, (number, when), move)
-        undone = rng.random(len(number)) < back
-        number, move = number[undone], -move
-        when = when[undone] + rng.geometric(1.0 / max(delay, 1.0), len(number))
-        inside = when < 4 * longest
-        number, when = number[inside], when[inside]
+def _bursts(law: Law, longest: int) -> Array:
+    """Return paths (bursts, T, 3) of bursts that begin at record `longest` + `_EDGE`, to as long after their end."""
+    source = torch.Generator().manual_seed(1)
+    begin = longest + _EDGE
+    hit = torch.zeros(_BURSTS, begin + 1, dtype=torch.bool)
+    hit[:, -1] = True
+    since = torch.zeros(_BURSTS, dtype=torch.int64)
+    first, after, *_ = draw_bursts(law, hit, any_burst(law, _BURSTS, source), since, source)
+    moves = np.pad(after.numpy(), ((0, 0), (0, begin), (0, 0)))
+    moves[:, begin] += first[:, begin].numpy()
     return np.asarray(np.cumsum(moves, axis=1))
 
 
-def _burst_moments(path: Array, shape: Array, lags: Any) -> tuple[Array, Array]:
-    """Return ⟨Σ x⁴⟩ by lag, (M), and ⟨x²⟩ by lag and place, (M, places), of unit hops with their returns."""
+def _burst_moments(path: Array, shape: Array, lags: Any) -> tuple[Array, Array, list[tuple[Array, int]]]:
+    """Return what bursts add to displacements, summed over the place of the displacement.
+
+    Returns
+    -------
+    fourth : (M, 6) ⟨x⁴⟩ of each axis and ⟨x²y²⟩ of each pair, by lag.
+    msd : (M, 3) ⟨x²⟩.
+    second : of each lag ⟨x²⟩ by place, (places, 3), and the records between places.
+    """
     from scipy.ndimage import convolve1d
 
-    places = 4 * int(lags[-1])
     smooth = convolve1d(path, shape, axis=1, mode="nearest")
-    fourth, second = [], []
+    begin = int(lags[-1]) + _EDGE
+    end = path.shape[1] - begin + _EDGE
+    fourth, msd, second = [], [], []
     for lag in lags:
-        square = (smooth[:, lag:] - smooth[:, :-lag])[:, :places] ** 2
-        fourth.append(float((square * square).sum(dtype=np.float64)) / len(path))
-        second.append(square.mean(axis=0, dtype=np.float64))
-    return np.array(fourth), np.array(second)
-
-
-def _directions(rng: np.random.Generator, count: int) -> Array:
-    """Return unit vectors of any direction."""
-    direction = rng.standard_normal((count, 3))
-    return np.asarray(direction / np.linalg.norm(direction, axis=1, keepdims=True))
+        step = max(1, int(lag) // 8)
+        first = begin - int(lag) - _EDGE
+        moved = smooth[:, first + lag : end + lag : step] - smooth[:, first:end:step]
+        square = moved * moved
+        both = [square * square, square * np.roll(square, 1, axis=2)]
+        fourth.append(step * np.concatenate([part.mean(axis=0, dtype=np.float64).sum(axis=0) for part in both]))
+        second.append((square.mean(axis=0, dtype=np.float64), step))
+        msd.append(step * second[-1][0].sum(axis=0))
+    return np.array(fourth), np.array(msd), second
 
 
 def _power(rest: Array) -> Array:

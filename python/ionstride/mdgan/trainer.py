@@ -25,7 +25,7 @@ from .networks import LAGS, Critic, Generator, NextRecord
 from .settings import TrainSettings
 from .start import make_start
 from .state import State, average, load, remember_best, save
-from .windows import Windows, increment_covariance, msd_of_windows, reverse, split_windows
+from .windows import Windows, increment_covariance, msd_of_windows, reverse, split_windows, windows
 
 _BANK, _AT_ONCE, _BANK_SETS = 500, 40, 64
 _LOOKED_AT, _LOOK_WINDOWS = 120, 1024
@@ -74,7 +74,8 @@ def _train(  # noqa: PLR0917
             f"the part trained on is shorter than {settings.window + _AHEAD} records, a window and the {_AHEAD} after "
             "it that ar-mdn predicts; take a shorter window or stride, or hold less out"
         )
-    start = make_start(training)
+    # Of all data: what is held out only chooses among the steps of the network, which all begin here.
+    start = make_start(windows(data, settings.window, settings.stride))
     second_A2 = msd_of_windows(training)
     msd = second_A2 / start.scale_A**2
     setup = np.random.default_rng([settings.seed, 1])
