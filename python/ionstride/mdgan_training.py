@@ -33,7 +33,10 @@ def add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--out", type=Path, required=True, metavar="M", help="folder of the model")
     how = train.add_argument_group("how to train")
     how.add_argument("--loss", metavar="NAME", help="swd (default), swd+critic, relativistic, wgan-gp, ar-mdn")
-    how.add_argument("--steps", type=int, metavar="N", help="steps of the generator")
+    how.add_argument(
+        "--steps", type=int, metavar="N",
+        help="steps of the generator (default: 2500, or none where the start is as near to the data as the data tell)",
+    )  # fmt: skip
     how.add_argument("--batch", type=int, metavar="B", help="generated windows a step")
     how.add_argument("--rate", type=float, metavar="X", help="learning rate at the start")
     how.add_argument("--width", type=int, metavar="N", help="channels of the hidden layers")

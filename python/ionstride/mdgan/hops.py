@@ -13,8 +13,8 @@ _LATE = 6.9  # times the mean time until the last return: few come later still, 
 class Law:
     """How hops are drawn.
 
-    Bursts of hops begin at random, some time after the last one.  A burst that is undone leaves its ion where it was: the next one
-    does not follow it, but the last that was not undone.
+    Bursts of hops begin at random, some time after the last one.  A burst that is undone leaves its ion where it was:
+    the next one does not follow it, but the last that was not undone.
 
     Attributes
     ----------

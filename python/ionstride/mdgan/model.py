@@ -145,7 +145,9 @@ def finish(
             "burst_followers": start.law.follow.shape[1],
             "records_between_bursts_at_least": int(start.law.limit),
             "bursts_per_record": float(start.law.chance),
-            "first_hop_rms_A": float(np.sqrt(((start.law.moves[:, 0].numpy() * start.scale_A) ** 2).sum(axis=1).mean())),
+            "first_hop_rms_A": float(
+                np.sqrt(((start.law.moves[:, 0].numpy() * start.scale_A) ** 2).sum(axis=1).mean())
+            ),
             "back_chance": float(start.law.back),
             "back_delay_records": float(start.law.delay),
             "mobile_part": float(start.law.mobile),
@@ -312,6 +314,8 @@ def _empty_net(about: dict[str, Any]) -> nn.Module:
     known = about["start"]
     offset = torch.zeros(*known["bursts"], dtype=torch.int64)
     follow = torch.zeros(2 * len(offset), known["burst_followers"], dtype=torch.int64)
-    law = Law(torch.tensor(0.0), torch.zeros(*offset.shape, 3), offset, torch.tensor(0), follow, *[torch.tensor(1.0)] * 4)
+    law = Law(
+        torch.tensor(0.0), torch.zeros(*offset.shape, 3), offset, torch.tensor(0), follow, *[torch.tensor(1.0)] * 4
+    )
     empty = Start(np.ones(3), np.zeros((3, about["n_taps"])), law, np.ones(known["hop_records"]))
     return Generator(empty, ions=settings.ions_together, width=settings.width)

@@ -13,6 +13,7 @@ from .start import Start
 
 _DILATIONS = (1, 1, 2, 4, 8)
 _KERNEL = 3
+_FAR = 6.0  # rms displacements that a density sees as far
 _LAW = [field.name for field in dataclasses.fields(Law)]
 
 
@@ -88,8 +89,8 @@ class Generator(nn.Module):
     ) -> tuple[Noise, Later]:
         """Return noise of `records` records, and what it leaves for the noise after it.
 
-        The noise is Gaussian (B, C, T), first moves of bursts and all others (B, 2 C, T), and, a step, Gaussian and whether
-        the ions are mobile (B, E + P, T / block).
+        The noise is Gaussian (B, C, T), first moves of bursts and all others (B, 2 C, T), and, a step, Gaussian and
+        whether the ions are mobile (B, E + P, T / block).
 
         Parameters
         ----------
@@ -302,14 +303,14 @@ class NextRecord(nn.Module):
         """Return what is seen of paths (…, history + 1, C) up to the present: (…, F)."""
         places = path[..., self.history - self.edges, :]
         blocks = (places[..., :-1, :] - places[..., 1:, :]) / self.unit[:, None]
-        return blocks.flatten(-2)
+        return blocks.flatten(-2).clamp(-_FAR, _FAR)  # a series that leaves what the data know must not run away
 
     def mixture(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return log weights (…, K), means and log widths (…, K, C)."""
         out = self.net(features)
         log_weight = out[..., : self.parts].log_softmax(dim=-1)
         mean, log_width = out[..., self.parts :].unflatten(-1, (2, self.parts, self.channels)).unbind(-3)
-        return log_weight, mean, log_width.clamp(-7.0, 3.0)
+        return log_weight, mean, log_width.clamp(-7.0, 1.0)
 
     def log_density(self, features: Tensor, value: Tensor) -> Tensor:
         """Return the log density of increments (…, C)."""

@@ -19,6 +19,9 @@ _SURE = 8.0  # log likelihood that waits of two kinds must gain over waits of on
 _APART = 3.0  # times by which the two mean waits differ, at least
 _OFTEN = 0.7  # part of short waits up to which they make bursts; more are a state of the ion that lasts
 
+_Burst = list[tuple[int, Array]]
+_NO_PAIRS = np.zeros((0, 2), dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -53,7 +56,8 @@ def seen_bursts(train: Windows) -> Seen:
         np.concatenate([np.diff(one.record, append=0)[one.followed] for one in jumps]),
         np.concatenate([one.n_records - one.record[~one.followed] for one in jumps]),
     )
-    bursts, pairs = [], []
+    bursts: list[_Burst] = []
+    pairs = []
     for x, one in zip(paths, jumps, strict=True):
         pairs.append(len(bursts) + _bursts_of(x, one, limit, bursts))
     longest = max(len(burst) for burst in bursts)
@@ -62,10 +66,6 @@ def seen_bursts(train: Windows) -> Seen:
         for k, (record, vector) in enumerate(burst):
             offset[number, k], moves[number, k] = record, vector
     return Seen(moves, offset, limit, True, _followers(moves.sum(axis=1), np.concatenate(pairs)))
-
-
-_Burst = list[tuple[int, Array]]
-_NO_PAIRS = np.zeros((0, 2), dtype=np.int64)
 
 
 def _bursts_of(x_A: Array, jumps: Jumps, limit: int, bursts: list[_Burst]) -> IntArray:
@@ -92,7 +92,7 @@ def _bursts_of(x_A: Array, jumps: Jumps, limit: int, bursts: list[_Burst]) -> In
 def _sites(x_A: Array, jumps: Jumps) -> list[tuple[Array, Array]]:
     """Return the mean places before and after each jump.
 
-    Positions at the few records in which a jump is seen hold the rattling; added at every hop it would blur the lattice.
+    Positions at the few records in which a jump is seen hold the rattling: added at each hop it would blur the lattice.
     """
     found = []
     same = np.append(jumps.ion[1:] == jumps.ion[:-1], False)[: len(jumps.ion)]

@@ -13,6 +13,10 @@ LONGEST_WINDOW = 2048
 """Records: half the points of the spectrum that generator and calibration are made with."""
 
 
+STEPS = 2500
+"""Of a training that is worth it."""
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """What a training is made from, apart from its data.
@@ -24,7 +28,8 @@ class TrainSettings:
     loss : 'swd': sliced Wasserstein distance on box projections of a window, no adversary; 'swd+critic': with learned
         projections and a relativistic critic on top; 'relativistic': a GAN with R1 and R2; 'wgan-gp': a GAN of the
         published family; 'ar-mdn': maximum likelihood of the next record, the control without an adversary.
-    steps : steps of the generator; 0 leaves it at its start.
+    steps : steps of the generator; 0 leaves it at its start.  None: `STEPS`, or 0 where with 'swd' the start is as near
+        to held-out windows as windows trained on are, for then there is nothing left to learn.
     batch : generated windows a step.
     seed : of everything random in the training.
     ions_together : ions generated as one, P; their correlations are then learned.
@@ -42,7 +47,7 @@ class TrainSettings:
     stride: int = 1
     window: int = 128
     loss: str = "swd"
-    steps: int = 2500
+    steps: int | None = None
     batch: int = 256
     seed: int = 0
     ions_together: int = 1
@@ -66,7 +71,7 @@ class TrainSettings:
             "report_every": 1, "seed": 0, "threads": 0,
         }.items():  # fmt: skip
             value = getattr(self, name)
-            if value < least:
+            if value is not None and value < least:
                 raise InputError(f"{name} = {value}, wanted {least} or more")
         if self.window > LONGEST_WINDOW:
             raise InputError(
@@ -82,7 +87,7 @@ class TrainSettings:
         """What a model trained so is: a GAN only where an adversary trains it."""
         if self.loss == "ar-mdn":
             return "autoregressive density"
-        if self.steps == 0:
+        if not self.steps:
             return "hop process fitted to moments"
         return "noise network (swd)" if self.loss == "swd" else f"MD-GAN ({self.loss})"
 

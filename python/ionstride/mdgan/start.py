@@ -339,7 +339,8 @@ def _fit_law(  # noqa: PLR0917
             both = less**2, less * np.roll(less, 1, axis=1)
             spread = [[rate**2 * part for part in _varying(k, step, turn)] for k, step in second]
             other = np.concatenate(
-                [3.0 * both[0] * [one for one, _ in spread] / scale, both[1] * [two for _, two in spread] / cross], axis=1
+                [3.0 * both[0] * [one for one, _ in spread] / scale, both[1] * [two for _, two in spread] / cross],
+                axis=1,
             )
             misfit, factor, variance = _two_parts(one, other, wanted, sure, (low, high))
             if misfit < min(found[0], _EARNED * still):  # must earn its place

@@ -22,7 +22,7 @@ from ..ui import Screen
 from . import losses, measures
 from .model import Model, finish
 from .networks import LAGS, Critic, Generator, NextRecord
-from .settings import TrainSettings
+from .settings import STEPS, TrainSettings
 from .start import make_start
 from .state import State, average, load, remember_best, save
 from .windows import Windows, increment_covariance, msd_of_windows, reverse, split_windows, windows
@@ -32,6 +32,7 @@ _LOOKED_AT, _LOOK_WINDOWS = 120, 1024
 _LEARNED = 16
 _ADVERSARY = 0.02  # weight of the critic beside the distance
 _AHEAD = 16  # records of each window that the density model predicts
+_NEAR = 1.25  # times the distance of windows trained on: these scatter by a tenth from draw to draw
 _CRITIC_STEPS = {"wgan-gp": 5, "relativistic": 1, "swd+critic": 1}
 
 
@@ -102,40 +103,56 @@ def _train(  # noqa: PLR0917
         screen.say(f"           going on from step {state.step}")
     if rank:
         _own_randomness(state, settings, rank)
-    if settings.steps == 0:
+    if not state.history:
         state.history = [{"step": 0.0, "loss": 0.0, **look_at(state, settings, judged, device)}]
         remember_best(state, state.history[0]["distance"])
-        if rank == 0:
-            write_text(out / "train.csv", _csv(state.history))
+    steps = _steps(settings, state.history[0]["distance"], truth["distance"], screen)
+    settings = replace(settings, steps=steps)
+    if rank == 0:
+        write_text(out / "train.csv", _csv(state.history))
     begun, warned = time.monotonic() - state.seconds, set[str]()
-    while state.step < settings.steps:
-        _set_rate(state, settings)
+    while state.step < steps:
+        _set_rate(state, steps)
         loss = _step(state, settings, scaled, bank, wanted, ranks)
         state.step += 1
         average(state.ema, state.net, settings.ema, state.step)
-        if state.step % settings.report_every and state.step != settings.steps:
+        if state.step % settings.report_every and state.step != steps:
             continue
         row = {"step": float(state.step), "loss": loss, **look_at(state, settings, judged, device)}
         if not (math.isfinite(loss) and measures.is_finite(row)):
             raise PhysicsError(
-                f"the training diverged at step {state.step}: the loss is {loss}; take a lower --rate, or --loss swd"
+                f"the training diverged at step {state.step}: the loss is {loss:g}, the distance to held-out windows "
+                f"{row['distance']:g}; take a lower --rate, or --loss swd"
             )
         state.history.append(row)
-        if state.step > settings.steps // 2:
+        if state.step > steps // 2:
             remember_best(state, row["distance"])
         state.seconds = time.monotonic() - begun
         if rank:
             continue
         save(state, checkpoint, key)
         write_text(out / "train.csv", _csv(state.history))
-        screen.news("training", state.step, settings.steps, _words(row, state))
+        screen.news("training", state.step, steps, _words(row, state))
         for warning in measures.warnings_of(row, truth):
             kind = warning.split(":", maxsplit=1)[0][:24]
-            if state.step > settings.steps // 10 and kind not in warned:
+            if state.step > steps // 10 and kind not in warned:
                 warned.add(kind)
                 screen.warn(f"step {state.step}: {warning}")
     state.net.load_state_dict(state.best["weights"])
     return finish(state, settings=settings, start=start, data=data, truth=truth, out=out, key=key, rank=rank)
+
+
+def _steps(settings: TrainSettings, start: float, data: float, screen: Screen) -> int:
+    """Return how many steps to train; none, unless asked for, where the start is as near to the data as they are."""
+    if settings.steps is not None:
+        return settings.steps
+    if settings.loss != "swd" or start > _NEAR * data:
+        return STEPS
+    screen.say(
+        f"           the start is as near to held-out windows ({start:.3f}) as windows trained on are ({data:.3f}): "
+        "what a network would learn is noise, so none is trained; --steps N does all the same"
+    )
+    return 0
 
 
 def _new_state(settings: TrainSettings, start: Any, msd: Any, device: torch.device, rank: int) -> State:
@@ -149,7 +166,7 @@ def _new_state(settings: TrainSettings, start: Any, msd: Any, device: torch.devi
     net = net.to(device)
     critic, learned = None, None
     gan = settings.loss in ("wgan-gp", "relativistic")
-    rate = 0.25 * settings.rate if gan else settings.rate
+    rate = settings.rate * (0.25 if gan else 0.5 if settings.loss == "ar-mdn" else 1.0)
     betas = (0.0, 0.9) if gan else (0.9, 0.99)
     optimisers: dict[str, torch.optim.Optimizer] = {"net": torch.optim.Adam(net.parameters(), lr=rate, betas=betas)}
     if settings.loss in _CRITIC_STEPS:
@@ -240,9 +257,9 @@ def _share(weights: list[Tensor], ranks: int) -> None:
             place += weight.numel()
 
 
-def _set_rate(state: State, settings: TrainSettings) -> None:
+def _set_rate(state: State, steps: int) -> None:
     """Let the rates rise over fifty steps, then fall to a tenth along a cosine."""
-    part = state.step / settings.steps
+    part = state.step / steps
     factor = min(1.0, (state.step + 1) / 50) * (0.1 + 0.45 * (1.0 + math.cos(math.pi * part)))
     for optimiser in state.optimisers.values():
         for group in optimiser.param_groups:
