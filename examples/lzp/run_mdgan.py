@@ -35,16 +35,19 @@ def once(made: Path, *words: object) -> None:
         ionstride(*words)
 
 
+def options(asked: argparse.Namespace) -> list[object]:
+    """Return options of a training."""
+    return [] if asked.steps is None else ["--steps", asked.steps]
+
+
 def train(models: Path, data: list[Path], asked: argparse.Namespace, seeds: int, window: int) -> list[Path]:
     """Train a model for each seed; return their folders."""
-    options = ["--steps", asked.steps] if asked.steps else []
-    if len(data) > 5:  # runs enough, and too short to hold out a part of each
-        options += ["--validation", "run"]
+    runs = ["--validation", "run"] if len(data) > 5 else []  # enough of them, too short to hold out a part of each
     folders = [models / f"seed{seed}" for seed in range(1, seeds + 1)]
     for seed, folder in enumerate(folders, 1):
         once(
             folder / "model.json", "train", *data, "--mobile", "Li", "--stride", asked.stride, "--window", window,
-            "--seed", seed, "--threads", asked.threads, *options, "--out", folder,
+            "--seed", seed, "--threads", asked.threads, *options(asked), *runs, "--out", folder,
         )  # fmt: skip
     return folders
 
@@ -56,7 +59,7 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=10, help="frames of 4 fs between records")
     parser.add_argument("--window", type=int, default=128, help="records in a window")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=0, help="of the training; 0 = as the program has it")
+    parser.add_argument("--steps", type=int, help="of the training (default: as the program has it)")
     parser.add_argument("--ions", type=int, default=IONS, help="generated")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--shapes", action="store_true", help="also fewer long and many short trajectories")
@@ -77,6 +80,10 @@ def main() -> None:
          "--threads", asked.threads, "--save", "npz", "--out", out / "generated")  # fmt: skip
     once(out / "evaluation" / "evaluation.json", "evaluate", *models, "--train", *training, "--reference", *reference,
          "--mobile", "Li", "--out", out / "evaluation")  # fmt: skip
+    if asked.seeds > 1:  # D with what the data leave open: models of data drawn anew
+        once(out / "ensemble" / "ensemble.json", "train", *training, "--mobile", "Li", "--stride", asked.stride,
+             "--window", asked.window, "--threads", asked.threads, "--members", asked.seeds, *options(asked),
+             "--out", out / "ensemble")  # fmt: skip
     figures.paths(training[0], out / "generated" / "series.npz", out / "z.svg")
     figures.msd(out / "evaluation" / "evaluation.json", out / "msd.svg")
     print(figures.table(out / "evaluation" / "evaluation.json", out / "table.md"))
