@@ -56,7 +56,7 @@ def msd(evaluation: Path, file: Path) -> None:
         for number, name in enumerate(found["models"]):
             ax.plot(
                 lag_ps, _curve(found, name)[0], color=PALETTE[1], lw=0.9,
-                label=f"MD-GAN, {len(found['models'])} seeds" if number == 0 else None,
+                label=f"generated, {len(found['models'])} models" if number == 0 else None,
             )  # fmt: skip
         for number, name in enumerate(found["baselines"]):
             ax.plot(lag_ps, _curve(found, name)[0], color=PALETTE[2 + number], ls="--", lw=0.8, label=name)

@@ -88,7 +88,7 @@ class TrainSettings:
         if self.loss == "ar-mdn":
             return "autoregressive density"
         if not self.steps:
-            return "hop process fitted to moments"
+            return "hop process"
         return "noise network (swd)" if self.loss == "swd" else f"MD-GAN ({self.loss})"
 
 

@@ -1,4 +1,4 @@
-"""Where the generator starts: filtered noise and hops that return, fitted to moments of the data without training."""
+"""Where the generator starts, without training: rattling as filtered noise, and bursts of hops as seen, fitted to moments."""
 
 from dataclasses import dataclass
 from typing import Any
