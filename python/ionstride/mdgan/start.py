@@ -1,4 +1,4 @@
-"""Where the generator starts, without training: rattling as filtered noise, and bursts of hops as seen, fitted to moments."""
+"""Where the generator starts, without training: rattling as filtered noise, and bursts of hops as they were seen."""
 
 from dataclasses import dataclass
 from typing import Any
