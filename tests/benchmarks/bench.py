@@ -221,6 +221,17 @@ def bench_dump(folder: Path, frames: int, repeats: int, results: dict[str, Any],
     results["dump"] = {**found, "file_bytes": nbytes, "bytes_alone_s": alone}
 
 
+def bench_gather(folder: Path, ions: int, frames: int, repeats: int, results: dict[str, Any], aims: list[Aim]) -> None:
+    """Windows for training, against NumPy."""
+    path = folder / "gather.npy"
+    write_walk(path, ions, frames)
+    found = race({"IonStride": "gather_ionstride", "NumPy": "gather_ionstride_numpy"}, path, repeats)
+    show(f"100 batches of 256 windows of 128 records, {ions} x {frames}", found, "IonStride")
+    aims.append(Aim("window gather, against NumPy", found["NumPy"]["seconds"] / found["IonStride"]["seconds"], 2.0))
+    results["gather"] = found
+    path.unlink()
+
+
 def bench_fit(folder: Path, ions: int, repeats: int, results: dict[str, Any], aims: list[Aim]) -> None:
     """D from 1000 lags; kinisi once."""
     path = folder / "fit.npy"
@@ -243,10 +254,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="leave out kinisi's fit, which takes minutes")
     parser.add_argument("--small", action="store_true", help="small sizes: shows that it runs, not how fast")
-    parser.add_argument("--only", choices=["msd", "dump", "fit"], action="append")
+    parser.add_argument("--only", choices=["msd", "dump", "gather", "fit"], action="append")
     parser.add_argument("--out", type=Path, help="write all numbers as JSON")
     args = parser.parse_args()
-    wanted = args.only or ["msd", "dump", "fit"]
+    wanted = args.only or ["msd", "dump", "gather", "fit"]
     sizes = [(32, 2000, 2.0), (64, 5000, 4.0)] if args.small else [(256, 20_000, 2.0), (512, 50_000, 4.0)]
     results: dict[str, Any] = {"cores": os.cpu_count(), "repeats": args.repeats, "small": args.small}
     aims: list[Aim] = []
@@ -257,6 +268,8 @@ def main() -> None:
             bench_msd(folder, sizes, args.repeats, results, aims)
         if "dump" in wanted:
             bench_dump(folder, 50 if args.small else 500, args.repeats, results, aims)
+        if "gather" in wanted:
+            bench_gather(folder, 36, 2001 if args.small else 10_001, args.repeats, results, aims)
         if "fit" in wanted and not args.quick:
             bench_fit(folder, 16 if args.small else 128, args.repeats, results, aims)
     print(f"\n{'':<48}{'ratio':>10}{'aim':>10}")

@@ -53,6 +53,30 @@ def default_lags_ionstride(path: str, threads: int) -> Work:
     return work
 
 
+def _gather(gather: Callable[..., Any], path: str) -> Work:
+    """Cut 256 windows of 128 records at stride 10, as a step of training does, a hundred times."""
+    r = np.load(path)
+    rng = np.random.default_rng(0)
+    picks = [
+        (rng.integers(len(r), size=256), rng.integers(r.shape[1] - 1281, size=256).astype(np.int64)) for _ in range(100)
+    ]
+    return lambda: float(sum(np.abs(gather(r, ion, start, 128, 10)).sum(dtype=np.float64) for ion, start in picks))
+
+
+def gather_ionstride(path: str, threads: int) -> Work:
+    """The kernel."""
+    from ionstride import _kernels
+
+    return _gather(_kernels.gather_windows, path)
+
+
+def gather_ionstride_numpy(path: str, threads: int) -> Work:
+    """NumPy's fancy indexing."""
+    from ionstride import reference
+
+    return _gather(reference.gather_windows, path)
+
+
 def all_lags_freud(path: str, threads: int) -> Work:
     """freud works in float32, frames first."""
     import freud
@@ -196,7 +220,7 @@ def fit_kinisi(path: str, threads: int) -> Work:
 TASKS: dict[str, Callable[[str, int], Work]] = {
     name: value
     for name, value in list(globals().items())
-    if name.startswith(("all_lags_", "default_", "dump_", "fit_"))
+    if name.startswith(("all_lags_", "default_", "dump_", "fit_", "gather_"))
 }
 _state: dict[str, Any] = {}
 
