@@ -23,7 +23,8 @@ def law(mobile, turn):
     known = {"chance": 0.01, "back": 0.3, "delay": 5.0, "mobile": mobile, "turn": turn}
     follow = torch.tensor([[2], [3], [4], [5], [0], [1]])  # x after z, y after x, z after y
     return Law(
-        moves=torch.eye(3)[:, None], offset=torch.zeros(3, 1, dtype=torch.int64), limit=torch.tensor(0), follow=follow,
+        moves=torch.stack([torch.eye(3), -torch.eye(3)], dim=1).view(6, 1, 3),
+        offset=torch.zeros(6, 1, dtype=torch.int64), limit=torch.tensor(0), follow=follow,
         **{name: torch.tensor(value) for name, value in known.items()},
     )  # fmt: skip
 
@@ -111,7 +112,7 @@ def test_the_first_hop_of_a_series_is_as_any_other():
     lone = replace(law(1.0, 1.0), follow=follow, chance=torch.tensor(0.1), back=torch.tensor(0.0))
     fresh, _, _ = draw_hops(lone, mobility(lone, 500, 20, source()), source(1))
     assert fresh[..., 0].abs().sum() > 500 and not fresh[..., 1:].any()
-    np.testing.assert_allclose(_often(follow.numpy()), [1.0, 0.0, 0.0])
+    np.testing.assert_allclose(_often(follow.numpy()), [0.5, 0.5, 0.0, 0.0, 0.0, 0.0])
 
 
 def honeycomb(ions, frames, seed):
@@ -193,7 +194,7 @@ def test_waits_of_two_kinds_are_told_from_one():
 def test_bursts_are_whole_across_pieces():
     """Fault: a burst cut where a piece of a stream ends, or one begun too soon after a burst of the piece before."""
     chance = {"chance": torch.tensor(0.2), "back": torch.tensor(0.0), "delay": torch.tensor(1.0)}
-    moves, offset = torch.tensor([[[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]]]), torch.tensor([[0, 4, 11]])
+    moves, offset = torch.eye(3).expand(2, 3, 3), torch.tensor([[0, 4, 11]]).expand(2, 3)
     long = replace(
         law(1.0, 1.0), moves=moves, offset=offset, limit=torch.tensor(5), follow=torch.tensor([[0], [1]]), **chance
     )

@@ -27,12 +27,12 @@ _NO_PAIRS = np.zeros((0, 2), dtype=np.int64)
 class Seen:
     """Bursts as seen: hops of an ion with short waits between them, a single hop, or an excursion: there and back.
 
-    Each stands for its reverse too: numbers 2 v and 2 v + 1.
+    Number 2 v + 1 is number 2 v run backwards.
 
     Attributes
     ----------
-    moves : (V, K, 3) of each burst, from site to site, Å; unit vectors of any direction where too few were seen.
-    offset : (V, K) records of the moves after the first; −1 where there are no more.
+    moves : (2 V, K, 3) of each burst, from site to site, Å; unit vectors of any direction where too few were seen.
+    offset : (2 V, K) records of the moves after the first; −1 where there are no more.
     limit : records after a burst, at least, before the next one; a shorter wait would have made them one.
     enough : whether they were seen.
     follow : (2 V, M) numbers of bursts that may come after one of that number.
@@ -51,7 +51,8 @@ def seen_bursts(train: Windows) -> Seen:
     jumps = [detect_jumps(x, train.dt_ps) for x in paths]
     if sum(len(one.ion) for one in jumps) < FEW_HOPS:
         some = _directions(np.random.default_rng(0), 512)
-        return Seen(some[:, None], np.zeros((512, 1), dtype=np.int64), 0, False, _followers(some, _NO_PAIRS))
+        one = np.stack([some, -some], axis=1).reshape(-1, 1, 3)
+        return Seen(one, np.zeros((1024, 1), dtype=np.int64), 0, False, _followers(some, _NO_PAIRS))
     limit = short_waits(
         np.concatenate([np.diff(one.record, append=0)[one.followed] for one in jumps]),
         np.concatenate([one.n_records - one.record[~one.followed] for one in jumps]),
@@ -61,11 +62,14 @@ def seen_bursts(train: Windows) -> Seen:
     for x, one in zip(paths, jumps, strict=True):
         pairs.append(len(bursts) + _bursts_of(x, one, limit, bursts))
     longest = max(len(burst) for burst in bursts)
-    moves, offset = np.zeros((len(bursts), longest, 3)), np.full((len(bursts), longest), -1, dtype=np.int64)
+    moves, offset = np.zeros((2 * len(bursts), longest, 3)), np.full((2 * len(bursts), longest), -1, dtype=np.int64)
     for number, burst in enumerate(bursts):
-        for k, (record, vector) in enumerate(burst):
-            offset[number, k], moves[number, k] = record, vector
-    return Seen(moves, offset, limit, True, _followers(moves.sum(axis=1), np.concatenate(pairs)))
+        end = max(record for record, _ in burst)
+        backwards = sorted(((end - record, -vector) for record, vector in burst), key=lambda move: move[0])
+        for row, one in ((2 * number, burst), (2 * number + 1, backwards)):
+            for k, (record, vector) in enumerate(one):
+                offset[row, k], moves[row, k] = record, vector
+    return Seen(moves, offset, limit, True, _followers(moves[::2].sum(axis=1), np.concatenate(pairs)))
 
 
 def _bursts_of(x_A: Array, jumps: Jumps, limit: int, bursts: list[_Burst]) -> IntArray:

@@ -20,6 +20,7 @@ _TURN = np.geomspace(8.0, 2048.0, 13)  # records an ion stays as mobile as it is
 _MOBILE = 0.05  # part of the ions that hop, at least
 _EARNED = 0.7  # of the misfit without mobile ions is left with them, at most
 _LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)  # at which fourth cumulants are looked at
+_SHORTEST = 2.0  # records of waiting for a burst, at least
 _PART = 2  # of a run at most, for there are few displacements over longer lags
 _BURSTS = 1000  # drawn for the fourth cumulants of a burst
 _EDGE = 64  # records before and after a burst, no fewer than a hop takes
@@ -89,7 +90,7 @@ def make_start(train: Windows) -> Start:
     for _ in range(2 if seen.enough else 0):
         rate = _burst_rate(moves * size, often, back, weight)
         memory = _memory(
-            _law(seen, moves, _chance(seen, often, rate, mobile), (back, delay), (mobile, turn)), train.length
+            _law(seen, moves, _chance(seen, often, rate, (mobile, turn)), (back, delay), (mobile, turn)), train.length
         )
         weight = _fit_returns(msd, memory, [(back, delay)])[0][3]
     moves, square = moves * size, _square(moves, often, back) * size**2
@@ -98,7 +99,7 @@ def make_start(train: Windows) -> Start:
         weight = rate * square
     elif rate > 0.0:
         moves = moves * np.sqrt(np.divide(weight, rate * square, out=np.zeros(3), where=square > 0.0))
-    chance = _chance(seen, often, rate, mobile)
+    chance = _chance(seen, often, rate, (mobile, turn))
     spectrum = spectrum_of(increment_covariance(msd))
     transfer = np.abs(np.fft.rfft(shape, n=_POINTS)) ** 2
     rest = _in_a_cage(spectrum - weight * _unit_spectrum(back, delay, memory) * transfer[:, None])
@@ -153,12 +154,12 @@ def _law(
 
 
 def _often(follow: IntArray) -> Array:
-    """Return how often each burst or its reverse comes, (V), sum one: some come after more bursts than others."""
+    """Return how often each burst comes, (V), sum one: some come after more bursts than others."""
     part = np.full(len(follow), 1.0 / len(follow))
     for _ in range(_MIXED):
         each = np.repeat(part / follow.shape[1], follow.shape[1])
         part = np.bincount(follow.ravel(), each, minlength=len(follow))
-    return np.asarray(part.reshape(-1, 2).sum(axis=1))
+    return part
 
 
 def _square(moves: Array, often: Array, back: float) -> Array:
@@ -173,12 +174,18 @@ def _burst_rate(moves: Array, often: Array, back: float, weight: Array) -> float
     return float(weight[moving].sum() / square[moving].sum()) if moving.any() else 0.0
 
 
-def _chance(seen: Seen, often: Array, rate: float, mobile: float = 1.0) -> float:
-    """Return the chance of a burst in a record in which there may be one, mean over time, for so many a record."""
+def _chance(seen: Seen, often: Array, rate: float, mobile: tuple[float, float] = (1.0, 1.0)) -> float:
+    """Return the chance of a burst in a record in which there may be one, mean over time, for so many a record.
+
+    Between the beginnings of two bursts lie the burst and the limit, a wait of 1 / chance, and, where the ion has become
+    immobile meanwhile, the time until it is mobile again: (1 − ρ^d) of the turn's (1 − mobile) / mobile.
+    """
     if rate <= 0.0:
         return 0.0
-    free = mobile / rate - float(often @ seen.offset.max(axis=1)) - seen.limit  # records of waiting
-    return mobile / max(free, 2.0)
+    part, turn = mobile
+    busy = seen.offset.max(axis=1) + float(seen.limit)
+    lost = turn * (1.0 - part) / part * (1.0 - (1.0 - 1.0 / max(turn, 1.0)) ** busy)
+    return 1.0 / max(1.0 / rate - float(often @ (busy + lost)), _SHORTEST / part)
 
 
 def _unit_spectrum(back: float, delay: float, memory: Array) -> Array:
@@ -322,6 +329,9 @@ def _fit_law(  # noqa: PLR0917
     square = _square(law.moves.numpy().astype(np.float64), often, float(law.back))
     axes = np.sqrt(weight / np.maximum(square, 1e-12) * square.sum() / max(weight.sum(), 1e-12))
     rate = float(weight.sum() / max(square.sum(), 1e-30))
+    # Ions that are mobile more seldom have no time for so many bursts.
+    busy = float(often @ law.offset.amax(dim=1).numpy()) + int(law.limit) + _SHORTEST
+    least = float(np.clip(rate * busy, _MOBILE, 1.0))
     path = _bursts(law, int(lags[-1])) * axes
     alone = np.maximum(rate * _burst_moments(path, _half_sine(1), lags)[1], 1e-30)
     less = hop_msd / alone
@@ -333,7 +343,7 @@ def _fit_law(  # noqa: PLR0917
         shape = _half_sine(width)
         fourth, _, second = _burst_moments(path, shape, lags)
         one = rate * fourth * fewer
-        still, factor, _ = _two_parts(one, np.zeros_like(one), wanted, sure, (low, high))
+        still, factor, _ = _two_parts(one, np.zeros_like(one), wanted, sure, (low, high), least)
         found = (still, factor, 1.0, 1.0, shape)
         for turn in _TURN:
             both = less**2, less * np.roll(less, 1, axis=1)
@@ -342,7 +352,7 @@ def _fit_law(  # noqa: PLR0917
                 [3.0 * both[0] * [one for one, _ in spread] / scale, both[1] * [two for _, two in spread] / cross],
                 axis=1,
             )
-            misfit, factor, variance = _two_parts(one, other, wanted, sure, (low, high))
+            misfit, factor, variance = _two_parts(one, other, wanted, sure, (low, high), least)
             if misfit < min(found[0], _EARNED * still):  # must earn its place
                 found = (misfit, factor, 1.0 / (1.0 + variance), float(turn), shape)
         best = min(best, found, key=lambda fit: fit[0])
@@ -350,14 +360,14 @@ def _fit_law(  # noqa: PLR0917
     return misfit, mobile, turn, float(np.sqrt(factor)), shape
 
 
-def _two_parts(
-    one: Array, other: Array, wanted: Array, sure: Array, between: tuple[float, float]
+def _two_parts(  # noqa: PLR0917
+    one: Array, other: Array, wanted: Array, sure: Array, between: tuple[float, float], least: float
 ) -> tuple[float, float, float]:
-    """Return misfit and coefficients of the best sum of two cumulants, weighted by `sure`."""
+    """Return misfit and coefficients of the best sum of two cumulants, weighted by `sure`; `least`: mobile part."""
     from scipy.optimize import lsq_linear
 
     design = np.stack([(sure * one).ravel(), (sure * other).ravel()], axis=1)
-    limits = ([between[0], 0.0], [between[1], 1.0 / _MOBILE - 1.0])
+    limits = ([between[0], 0.0], [between[1], 1.0 / least - 1.0 + 1e-9])
     fit = lsq_linear(design, (sure * wanted).ravel(), bounds=limits)
     return float(2.0 * fit.cost), float(fit.x[0]), float(fit.x[1])
 
@@ -387,7 +397,7 @@ def _bursts(law: Law, longest: int) -> Array:
     begin = longest + _EDGE
     hit = torch.zeros(_BURSTS, begin + 1, dtype=torch.bool)
     hit[:, -1] = True
-    since = torch.zeros(_BURSTS, dtype=torch.int64)
+    since = law.limit.expand(_BURSTS)
     first, after, *_ = draw_bursts(law, hit, any_burst(law, _BURSTS, source), since, source)
     moves = np.pad(after.numpy(), ((0, 0), (0, begin), (0, 0)))
     moves[:, begin] += first[:, begin].numpy()
