@@ -17,6 +17,7 @@ _SOONEST = SMOOTH + 3  # records within which two hops are seen as one
 _FOLLOWERS = 12  # bursts seen that were most like the last, what came after one of which comes next
 _SURE = 8.0  # log likelihood that waits of two kinds must gain over waits of one
 _APART = 3.0  # times by which the two mean waits differ, at least
+_MOST = 32  # moves of a burst; an ion that hops on and on is not copied for longer
 _OFTEN = 0.7  # part of short waits up to which they make bursts; more are a state of the ion that lasts
 
 _Burst = list[tuple[int, Array]]
@@ -78,7 +79,7 @@ def _bursts_of(x_A: Array, jumps: Jumps, limit: int, bursts: list[_Burst]) -> In
     first, pairs, start = len(bursts), [], 0
     for k, (ion, record) in enumerate(zip(jumps.ion, jumps.record, strict=True)):
         same = k > 0 and jumps.ion[k - 1] == ion
-        goes_on = same and record - jumps.record[k - 1] < limit
+        goes_on = same and record - jumps.record[k - 1] < limit and len(bursts[-1]) < _MOST
         # from where the last jump of a burst led, so that a burst leads from site to site whatever is between
         before = sites[k - 1][1] if goes_on else sites[k][0]
         until = jumps.record[k + 1] if k + 1 < len(sites) and jumps.ion[k + 1] == ion else x_A.shape[1]

@@ -25,7 +25,7 @@ _PART = 2  # of a run at most, for there are few displacements over longer lags
 _BURSTS = 1000  # drawn for the fourth cumulants of a burst
 _EDGE = 64  # records before and after a burst, no fewer than a hop takes
 _CAGE = 10  # records after which the rattling in a cage is forgotten
-_DRAWS = 8  # of 256 ions over four windows, for the memory of hops
+_DRAWS = 32  # of 256 ions over four windows, for the memory of hops
 _MIXED = 200  # hops after which all are as likely as they ever will be
 _ALIKE = 0.004  # relative error by which fits of the MSD may differ and be alike
 _TRIES = 3  # delays of returns, shortest first, that are held against the fourth cumulants
@@ -177,8 +177,8 @@ def _burst_rate(moves: Array, often: Array, back: float, weight: Array) -> float
 def _chance(seen: Seen, often: Array, rate: float, mobile: tuple[float, float] = (1.0, 1.0)) -> float:
     """Return the chance of a burst in a record in which there may be one, mean over time, for so many a record.
 
-    Between the beginnings of two bursts lie the burst and the limit, a wait of 1 / chance, and, where the ion has become
-    immobile meanwhile, the time until it is mobile again: (1 − ρ^d) of the turn's (1 − mobile) / mobile.
+    Between the beginnings of two bursts lie the d records of the burst and the limit, a wait of 1 / chance, and the time
+    for which an ion that became immobile meanwhile stays so: turn (1 − mobile) / mobile (1 − ρ^d), ρ = 1 − 1 / turn.
     """
     if rate <= 0.0:
         return 0.0
@@ -334,7 +334,7 @@ def _fit_law(  # noqa: PLR0917
     least = float(np.clip(rate * busy, _MOBILE, 1.0))
     path = _bursts(law, int(lags[-1])) * axes
     alone = np.maximum(rate * _burst_moments(path, _half_sine(1), lags)[1], 1e-30)
-    less = hop_msd / alone
+    less = np.maximum(hop_msd, 0.0) / alone
     fewer = np.concatenate([less / scale, np.sqrt(less * np.roll(less, 1, axis=1)) / cross], axis=1)
     # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
     low, high = (0.9, 1.1) if enough else (1e-6, 1e6)
