@@ -167,7 +167,8 @@ def test_a_burst_leads_from_site_to_site():
     assert 9 < seen.limit < 100
     net = np.abs(seen.moves.sum(axis=1))
     assert (np.minimum(net, np.abs(net - 4.0)) < 0.5).all(axis=1).mean() > 0.8
-    made = Generator(make_start(train)).sample(400, 512, source()).detach().numpy() * make_start(train).scale_A
+    start = make_start(train)
+    made = Generator(start).sample(400, 512, source()).detach().numpy() * start.scale_A
     ours, truth = np.cumsum(made, axis=1, dtype=np.float64), halfway(100, 4001, 2)
 
     def between(x):
@@ -265,20 +266,24 @@ def pockets(ions, frames, seed):
 
 
 def test_a_burst_run_backwards_goes_through_the_same_places():
-    """Fault: moves with their sign changed alone: an excursion to where there is no site, on the other side."""
-    data = displacements_from_arrays(pockets(40, 4001, 1), dt_ps=0.1, temperature_K=1000.0, volume_A3=1e4)
-    train = windows(data, 128, 1)
-    seen = seen_bursts(train)
-    for burst, backwards in zip(range(0, len(seen.moves), 2), range(1, len(seen.moves), 2), strict=True):
-        count = (seen.offset[burst] >= 0).sum()
-        np.testing.assert_allclose(seen.moves[backwards, :count], -seen.moves[burst, :count][::-1])
-        np.testing.assert_array_equal(
-            seen.offset[backwards, :count], seen.offset[burst].max() - seen.offset[burst, :count][::-1]
-        )
-    made = Generator(make_start(train)).sample(100, 1500, source()).detach().numpy() * make_start(train).scale_A
-    z = np.cumsum(made, axis=1, dtype=np.float64)[..., 2]
-    z -= np.median(z, axis=1, keepdims=True)
-    assert (z > 1.5).mean() > 0.02 and (z < -1.5).mean() < 0.2 * (z > 1.5).mean()
+    """Fault: moves with their sign changed alone: an excursion to where there is no site, on the other side.
+
+    Fault: a rate spoilt by the axis along which ions always come back, where hops add but a constant to the MSD; a
+    crash where noise makes that constant negative.
+    """
+    x = pockets(40, 4001, 2)
+    train = windows(displacements_from_arrays(x, dt_ps=0.1, temperature_K=1000.0, volume_A3=1e4), 128, 1)
+    seen, start = seen_bursts(train), make_start(train)
+    for one in range(0, len(seen.moves), 2):
+        k = int((seen.offset[one] >= 0).sum())
+        np.testing.assert_allclose(seen.moves[one + 1, :k], -seen.moves[one, :k][::-1])
+        np.testing.assert_array_equal(seen.offset[one + 1, :k], seen.offset[one].max() - seen.offset[one, :k][::-1])
+    first, after, _ = draw_hops(start.law, mobility(start.law, 600, 3000, source()), source(1))
+    ours = np.cumsum((first + after)[:, start.law.longest :].double().numpy() * start.scale_A, axis=1)
+    z = ours[..., 2] - np.median(ours[..., 2], axis=1, keepdims=True)
+    assert (z > 1.5).mean() > 0.04 and (z < -1.5).mean() < 0.6 * (z > 1.5).mean()
+    msd, truth = (((path[:, 64:, 0] - path[:, :-64, 0]) ** 2).mean() for path in (ours, x))
+    assert abs(msd / (truth - 2.0 * 0.2**2) - 1.0) < 0.12
 
 
 def test_an_ion_that_hops_on_and_on_is_not_one_burst():

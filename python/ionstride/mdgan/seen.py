@@ -52,8 +52,8 @@ def seen_bursts(train: Windows) -> Seen:
     jumps = [detect_jumps(x, train.dt_ps) for x in paths]
     if sum(len(one.ion) for one in jumps) < FEW_HOPS:
         some = _directions(np.random.default_rng(0), 512)
-        one = np.stack([some, -some], axis=1).reshape(-1, 1, 3)
-        return Seen(one, np.zeros((1024, 1), dtype=np.int64), 0, False, _followers(some, _NO_PAIRS))
+        single = np.stack([some, -some], axis=1).reshape(-1, 1, 3)
+        return Seen(single, np.zeros((1024, 1), dtype=np.int64), 0, False, _followers(some, _NO_PAIRS))
     limit = short_waits(
         np.concatenate([np.diff(one.record, append=0)[one.followed] for one in jumps]),
         np.concatenate([one.n_records - one.record[~one.followed] for one in jumps]),
@@ -67,8 +67,8 @@ def seen_bursts(train: Windows) -> Seen:
     for number, burst in enumerate(bursts):
         end = max(record for record, _ in burst)
         backwards = sorted(((end - record, -vector) for record, vector in burst), key=lambda move: move[0])
-        for row, one in ((2 * number, burst), (2 * number + 1, backwards)):
-            for k, (record, vector) in enumerate(one):
+        for row, way in ((2 * number, burst), (2 * number + 1, backwards)):
+            for k, (record, vector) in enumerate(way):
                 offset[row, k], moves[row, k] = record, vector
     return Seen(moves, offset, limit, True, _followers(moves[::2].sum(axis=1), np.concatenate(pairs)))
 

@@ -78,23 +78,24 @@ def make_start(train: Windows) -> Start:
     moves, often = seen.moves / np.sqrt(variance), _often(seen.follow)
     memory = np.zeros((1, 3))
     if seen.enough:  # the spectrum of hops that follow one another is drawn; at first of bursts that are not undone
-        weight = _fit_returns(msd, memory, [(0.0, 1.0)])[0][3]
-        memory = _memory(_law(seen, moves, _chance(seen, often, _burst_rate(moves, often, 0.0, weight))), train.length)
+        _, _, _, weight, sure = _fit_returns(msd, memory, [(0.0, 1.0)])[0]
+        rate = _burst_rate(moves, often, 0.0, weight, sure)
+        memory = _memory(_law(seen, moves, _chance(seen, often, rate)), train.length)
     # Returns soon after a hop change the MSD by a constant alone: the fourth cumulants tell how many there are.
     tries = []
-    for _, back, delay, weight in _alike(_fit_returns(msd, memory)):
+    for _, back, delay, weight, sure in _alike(_fit_returns(msd, memory)):
         hop_msd, law = weight * _unit_msd(back, delay, memory, lags), _law(seen, moves, 0.0, (back, delay))
         fit = _fit_law(own, mixed, far, lags, hop_msd, weight, law, often, enough=seen.enough)
-        tries.append((fit[0] * (_EARNED if back == 0.0 else 1.0), back, delay, weight, fit))
-    _, back, delay, weight, (_, mobile, turn, size, shape) = min(tries, key=lambda one: one[0])
+        tries.append((fit[0] * (_EARNED if back == 0.0 else 1.0), back, delay, weight, sure, fit))
+    _, back, delay, weight, sure, (_, mobile, turn, size, shape) = min(tries, key=lambda one: one[0])
     for _ in range(2 if seen.enough else 0):
-        rate = _burst_rate(moves * size, often, back, weight)
+        rate = _burst_rate(moves * size, often, back, weight, sure)
         memory = _memory(
             _law(seen, moves, _chance(seen, often, rate, (mobile, turn)), (back, delay), (mobile, turn)), train.length
         )
-        weight = _fit_returns(msd, memory, [(back, delay)])[0][3]
+        _, _, _, weight, sure = _fit_returns(msd, memory, [(back, delay)])[0]
     moves, square = moves * size, _square(moves, often, back) * size**2
-    rate = _burst_rate(moves, often, back, weight)
+    rate = _burst_rate(moves, often, back, weight, sure)
     if seen.enough:  # axes are left as seen: hops of other lengths than the lattice's would blur it
         weight = rate * square
     elif rate > 0.0:
@@ -167,18 +168,18 @@ def _square(moves: Array, often: Array, back: float) -> Array:
     return np.asarray(often @ ((moves**2).sum(axis=1) + back / (1.0 - back) * moves.sum(axis=1) ** 2))
 
 
-def _burst_rate(moves: Array, often: Array, back: float, weight: Array) -> float:
-    """Return how many bursts a record make the variance `weight` (3)."""
+def _burst_rate(moves: Array, often: Array, back: float, weight: Array, sure: Array) -> float:
+    """Return how many bursts a record make the variance `weight` (3), known as well as `sure` (3) says."""
     square = _square(moves, often, back)
-    moving = square > 0.0
-    return float(weight[moving].sum() / square[moving].sum()) if moving.any() else 0.0
+    known = sure * square
+    return float(known @ weight) / max(float(known @ square), 1e-30)
 
 
 def _chance(seen: Seen, often: Array, rate: float, mobile: tuple[float, float] = (1.0, 1.0)) -> float:
     """Return the chance of a burst in a record in which there may be one, mean over time, for so many a record.
 
-    Between the beginnings of two bursts lie the d records of the burst and the limit, a wait of 1 / chance, and the time
-    for which an ion that became immobile meanwhile stays so: turn (1 − mobile) / mobile (1 − ρ^d), ρ = 1 − 1 / turn.
+    Between the beginnings of two bursts lie d records of the burst and the limit, a wait of 1 / chance, and the time
+    for which an ion that turned immobile meanwhile stays so: turn (1 − mobile) / mobile (1 − ρ^d), ρ = 1 − 1 / turn.
     """
     if rate <= 0.0:
         return 0.0
@@ -211,11 +212,14 @@ def _unit_msd(back: float, delay: float, memory: Array, lags: Any) -> Array:
     return np.asarray(np.concatenate([np.zeros((1, 3)), np.cumsum(slope, axis=0)])[lags])
 
 
-_Fit = tuple[float, float, float, Array]
+_Fit = tuple[float, float, float, Array, Array]
 
 
 def _fit_returns(msd: Array, memory: Array, laws: list[tuple[float, float]] | None = None) -> list[_Fit]:
     """Return misfit, chance and delay of returns, and the hops' variance a record (3), from the MSD beyond rattling.
+
+    The last is how well that variance is known: hardly along an axis on which ions always come back, where the hops add
+    a constant to the MSD as the rattling does.
 
     Parameters
     ----------
@@ -231,7 +235,7 @@ def _fit_returns(msd: Array, memory: Array, laws: list[tuple[float, float]] | No
     found = []
     for back, delay in laws:
         units = _unit_msd(back, delay, memory, n)
-        misfit, weight = 0.0, np.zeros(3)
+        misfit, weight, sure = 0.0, np.zeros(3), np.zeros(3)
         for axis in range(3):
             y, unit = msd[n, axis], units[:, axis]
             design = np.stack([np.ones(len(n)), unit], axis=1) / y[:, None]
@@ -239,8 +243,9 @@ def _fit_returns(msd: Array, memory: Array, laws: list[tuple[float, float]] | No
             if level < 0.0:
                 level, slope_ = 0.0, float((unit / y).sum() / ((unit / y) ** 2).sum())
             weight[axis] = max(slope_, 0.0)
+            sure[axis] = (design[:, 1] ** 2).sum() - (design[:, 0] @ design[:, 1]) ** 2 / (design[:, 0] ** 2).sum()
             misfit += float(((level + slope_ * unit) / y - 1.0).__pow__(2).mean()) / 3.0
-        found.append((float(np.sqrt(misfit)), back, delay, weight))
+        found.append((float(np.sqrt(misfit)), back, delay, weight, sure))
     return sorted(found, key=lambda one: one[0])
 
 
