@@ -9,8 +9,8 @@ from hopping import hopping
 from ionstride.mdgan.detect import detect_jumps
 from ionstride.mdgan.hops import Law, draw_hops, mobility
 from ionstride.mdgan.networks import Generator
-from ionstride.mdgan.seen import seen_bursts, short_waits
-from ionstride.mdgan.start import _often, make_start
+from ionstride.mdgan.seen import Seen, seen_bursts, short_waits
+from ionstride.mdgan.start import _bursts, _chance, _often, make_start
 from ionstride.mdgan.windows import windows
 from ionstride.transport import displacements_from_arrays
 
@@ -23,7 +23,8 @@ def law(mobile, turn):
     known = {"chance": 0.01, "back": 0.3, "delay": 5.0, "mobile": mobile, "turn": turn}
     follow = torch.tensor([[2], [3], [4], [5], [0], [1]])  # x after z, y after x, z after y
     return Law(
-        moves=torch.eye(3)[:, None], offset=torch.zeros(3, 1, dtype=torch.int64), limit=torch.tensor(0), follow=follow,
+        moves=torch.stack([torch.eye(3), -torch.eye(3)], dim=1).view(6, 1, 3),
+        offset=torch.zeros(6, 1, dtype=torch.int64), limit=torch.tensor(0), follow=follow,
         **{name: torch.tensor(value) for name, value in known.items()},
     )  # fmt: skip
 
@@ -111,7 +112,7 @@ def test_the_first_hop_of_a_series_is_as_any_other():
     lone = replace(law(1.0, 1.0), follow=follow, chance=torch.tensor(0.1), back=torch.tensor(0.0))
     fresh, _, _ = draw_hops(lone, mobility(lone, 500, 20, source()), source(1))
     assert fresh[..., 0].abs().sum() > 500 and not fresh[..., 1:].any()
-    np.testing.assert_allclose(_often(follow.numpy()), [1.0, 0.0, 0.0])
+    np.testing.assert_allclose(_often(follow.numpy()), [0.5, 0.5, 0.0, 0.0, 0.0, 0.0])
 
 
 def honeycomb(ions, frames, seed):
@@ -166,7 +167,8 @@ def test_a_burst_leads_from_site_to_site():
     assert 9 < seen.limit < 100
     net = np.abs(seen.moves.sum(axis=1))
     assert (np.minimum(net, np.abs(net - 4.0)) < 0.5).all(axis=1).mean() > 0.8
-    made = Generator(make_start(train)).sample(400, 512, source()).detach().numpy() * make_start(train).scale_A
+    start = make_start(train)
+    made = Generator(start).sample(400, 512, source()).detach().numpy() * start.scale_A
     ours, truth = np.cumsum(made, axis=1, dtype=np.float64), halfway(100, 4001, 2)
 
     def between(x):
@@ -193,7 +195,7 @@ def test_waits_of_two_kinds_are_told_from_one():
 def test_bursts_are_whole_across_pieces():
     """Fault: a burst cut where a piece of a stream ends, or one begun too soon after a burst of the piece before."""
     chance = {"chance": torch.tensor(0.2), "back": torch.tensor(0.0), "delay": torch.tensor(1.0)}
-    moves, offset = torch.tensor([[[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]]]), torch.tensor([[0, 4, 11]])
+    moves, offset = torch.eye(3).expand(2, 3, 3), torch.tensor([[0, 4, 11]]).expand(2, 3)
     long = replace(
         law(1.0, 1.0), moves=moves, offset=offset, limit=torch.tensor(5), follow=torch.tensor([[0], [1]]), **chance
     )
@@ -211,3 +213,89 @@ def test_bursts_are_whole_across_pieces():
             if record + places < x.shape[1]:
                 assert x[ion, record + places, axis] == 1.0
     assert (x.sum(dim=2) <= 1.0).all()
+
+
+def long_bursts(dur, limit, rate, mobile=(1.0, 1.0)):
+    """A law of bursts of two moves along x, `dur` records apart, `rate` a record."""
+    moves, offset = np.array([[[1.0, 0, 0]] * 2, [[-1.0, 0, 0]] * 2]), np.array([[0, dur]] * 2)
+    follow = np.array([[0, 1], [0, 1]])
+    chance = _chance(Seen(moves, offset, limit, True, follow), np.array([0.5, 0.5]), rate, mobile)
+    known = {"chance": chance, "back": 0.0, "delay": 1.0, "mobile": mobile[0], "turn": mobile[1]}
+    return Law(
+        moves=torch.tensor(moves, dtype=torch.float32), offset=torch.tensor(offset), limit=torch.tensor(limit),
+        follow=torch.tensor(follow), **{name: torch.tensor(value) for name, value in known.items()},
+    )  # fmt: skip
+
+
+def test_bursts_are_as_many_as_wanted_where_ions_are_mobile_for_a_while():
+    """Fault: up to 2.8 times as many bursts, where ions become mobile while a burst and its limit last."""
+    for mobile in ((1.0, 1.0), (0.5, 8.0), (0.5, 64.0), (0.2, 8.0), (0.2, 64.0), (0.4, 500.0)):
+        made = long_bursts(20, 30, 0.004, mobile)
+        first, _, _ = draw_hops(made, mobility(made, 1000, 2500, source(1)), source(2))
+        assert abs(float((first[:, 500:] != 0).sum()) / (1000 * 2000 * 0.004) - 1.0) < 0.07
+
+
+def test_bursts_are_as_many_in_the_first_records_as_later():
+    """Fault: series that all begin where a burst has just ended: none for `limit` records, then too many at once."""
+    for dur, limit in ((40, 100), (100, 100)):
+        made = long_bursts(dur, limit, 0.004)
+        first, _, _ = draw_hops(made, mobility(made, 20000, 600, source(3)), source(4))
+        part = (first[..., 0] != 0).float().mean(dim=0).view(12, 50).mean(dim=1) / 0.004
+        assert (abs(part - 1.0) < 0.08).all()
+
+
+def test_a_burst_comes_before_a_long_limit_is_over():
+    """Fault: no burst at all in the fourth cumulants where bursts are further apart than the longest lag."""
+    path = _bursts(long_bursts(5, 200, 0.002), 64)
+    np.testing.assert_allclose(np.abs(path[:, -1, 0]), 2.0)
+
+
+def pockets(ions, frames, seed):
+    """Ions that rattle, hop along x on a lattice, and visit a pocket beside their site, always above it."""
+    rng = np.random.default_rng(seed)
+    x = np.zeros((ions, frames, 3))
+    for path in x:
+        t = int(rng.exponential(100.0))
+        while t < frames:
+            if rng.random() < 0.6:
+                path[t : t + 12 + int(rng.exponential(4.0)), 2] += 2.5
+            else:
+                path[t:, 0] += rng.choice([-3.0, 3.0])
+            t += 60 + int(rng.exponential(150.0))
+    return x + 0.2 * rng.standard_normal(x.shape)
+
+
+def test_a_burst_run_backwards_goes_through_the_same_places():
+    """Fault: moves with their sign changed alone: an excursion to where there is no site, on the other side.
+
+    Fault: a rate spoilt by the axis along which ions always come back, where hops add but a constant to the MSD; a
+    crash where noise makes that constant negative.
+    """
+    x = pockets(40, 4001, 2)
+    train = windows(displacements_from_arrays(x, dt_ps=0.1, temperature_K=1000.0, volume_A3=1e4), 128, 1)
+    seen, start = seen_bursts(train), make_start(train)
+    for one in range(0, len(seen.moves), 2):
+        k = int((seen.offset[one] >= 0).sum())
+        np.testing.assert_allclose(seen.moves[one + 1, :k], -seen.moves[one, :k][::-1])
+        np.testing.assert_array_equal(seen.offset[one + 1, :k], seen.offset[one].max() - seen.offset[one, :k][::-1])
+    first, after, _ = draw_hops(start.law, mobility(start.law, 600, 3000, source()), source(1))
+    ours = np.cumsum((first + after)[:, start.law.longest :].double().numpy() * start.scale_A, axis=1)
+    z = ours[..., 2] - np.median(ours[..., 2], axis=1, keepdims=True)
+    assert (z > 1.5).mean() > 0.04 and (z < -1.5).mean() < 0.6 * (z > 1.5).mean()
+    msd, truth = (((path[:, 64:, 0] - path[:, :-64, 0]) ** 2).mean() for path in (ours, x))
+    assert abs(msd / (truth - 2.0 * 0.2**2) - 1.0) < 0.12
+
+
+def test_an_ion_that_hops_on_and_on_is_not_one_burst():
+    """Fault: one ion's whole run taken for a burst: memory for as many moves of each, and a path copied as it was."""
+    rng = np.random.default_rng(5)
+    x = np.cumsum(
+        np.where(rng.random((20, 4000, 1)) < 0.005, 3.0 * np.eye(3)[rng.integers(3, size=(20, 4000))], 0.0), axis=1
+    )
+    t = np.cumsum(9 + rng.exponential(4.0, 300).astype(int))
+    x[0] = 0.0
+    for record in t:
+        x[0, record:] += 3.0 * np.eye(3)[rng.integers(3)] * rng.choice([-1.0, 1.0])
+    x += 0.2 * rng.standard_normal(x.shape)
+    seen = seen_bursts(windows(displacements_from_arrays(x, dt_ps=0.1, temperature_K=1e3, volume_A3=1e4), 64, 1))
+    assert seen.limit > 0 and (seen.offset >= 0).sum(axis=1).max() < 40

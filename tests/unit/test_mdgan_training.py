@@ -200,7 +200,7 @@ def test_every_loss_trains_and_its_model_comes_back(toy, tmp_path, loss):
     assert one.shape == (64, 20, 3) and one.dtype == np.float32 and np.isfinite(one).all()
     assert np.array_equal(one, two)
     assert again.dt_ps == pytest.approx(0.1)
-    assert len((tmp_path / "train.csv").read_text().splitlines()) == 2
+    assert len((tmp_path / "train.csv").read_text().splitlines()) == 3  # header, start, end
 
 
 def test_ions_together(toy, tmp_path):

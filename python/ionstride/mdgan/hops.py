@@ -19,10 +19,10 @@ class Law:
     Attributes
     ----------
     chance : () of a burst in a record, mean over the time in which there may be one.
-    moves : (V, K, 3) of a burst, or its reverse: number 2 v, or 2 v + 1.
+    moves : (V, K, 3) of a burst.
     offset : (V, K) records of the moves after the first; −1 where there are no more.
     limit : records after a burst before the next one, at least.
-    follow : (2 V, M) numbers of bursts, one of which comes after a burst of that number.
+    follow : (V, M) numbers of bursts, one of which comes after a burst of that number.
     back, delay : chance that a burst is undone, or a return in its turn, and after how many records on average.
     mobile : part of the time in which an ion hops at all; it hops so much more often then.
     turn : mean records until an ion draws anew whether it is mobile; its memory of that.
@@ -85,11 +85,14 @@ def draw_hops(
     law : of the hops.
     mobile : (ions, T) whether an ion is.
     source : source of randomness.
-    before : what the records before left; without it nothing is due, and any burst may come first.
+    before : what the records before left; without it nothing is due, and any burst has begun some time ago.
     """
     hit = (torch.rand(mobile.shape, generator=source, device=mobile.device) < law.chance / law.mobile) & mobile
     if before is None:
-        last, since = any_burst(law, len(hit), source), hit.new_zeros(len(hit), dtype=torch.int64)
+        last = any_burst(law, len(hit), source)
+        lasts = _lasts(law)[last]
+        interval = lasts + law.limit + 1.0 / law.chance.clamp_min(1e-9)
+        since = (torch.rand(len(hit), generator=source, device=hit.device) * interval).long() - lasts
     else:
         last, since = before.burst, before.since
     first, after, last, since = draw_bursts(law, hit, last, since, source)
@@ -113,17 +116,17 @@ def draw_bursts(
     (ions, records), late = hit.shape, law.longest
     first, after = law.moves.new_zeros(ions, records, 3), law.moves.new_zeros(ions, records + late, 3)
     last, since, (ion, record, number, times) = _chains(law, hit, last, since, source)
-    moves = law.moves[number // 2] * (1 - 2 * (number % 2))[:, None, None]
+    moves = law.moves[number]
     first[ion, record] = moves[:, 0]
 
     def add(ion: Tensor, record: Tensor, move: Tensor) -> None:
         after.index_put_((ion, record.clamp_max(records + late - 1)), move, accumulate=True)
 
     for k in range(1, moves.shape[1]):
-        offset = law.offset[number // 2, k]
+        offset = law.offset[number, k]
         more = offset >= 0
         add(ion[more], (record + offset)[more], moves[more, k])
-    move, record = moves.sum(dim=1), record + _lasts(law)[number // 2]
+    move, record = moves.sum(dim=1), record + _lasts(law)[number]
     while len(ion):
         still = times > 0
         ion, move, times, record = ion[still], -move[still], times[still] - 1, record[still]
@@ -156,7 +159,7 @@ def _chains(
         number, times = law.follow[last, chosen], _times_undone(law.back, ions, source)
         last = torch.where(alive & (times % 2 == 0), number, last)
         found.append((every[alive], place[alive], number[alive], times[alive]))
-        end = torch.where(alive, place + lasts[number // 2], end)
+        end = torch.where(alive, place + lasts[number], end)
 
 
 def any_burst(law: Law, ions: int, source: torch.Generator) -> Tensor:

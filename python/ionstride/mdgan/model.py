@@ -144,7 +144,7 @@ def finish(
             "bursts": list(start.law.offset.shape),
             "burst_followers": start.law.follow.shape[1],
             "records_between_bursts_at_least": int(start.law.limit),
-            "bursts_per_record": float(start.law.chance),
+            "burst_chance": float(start.law.chance),
             "first_hop_rms_A": float(
                 np.sqrt(((start.law.moves[:, 0].numpy() * start.scale_A) ** 2).sum(axis=1).mean())
             ),
@@ -313,7 +313,7 @@ def _empty_net(about: dict[str, Any]) -> nn.Module:
         return NextRecord(3 * settings.ions_together, settings.window, np.ones(settings.window + 1))
     known = about["start"]
     offset = torch.zeros(*known["bursts"], dtype=torch.int64)
-    follow = torch.zeros(2 * len(offset), known["burst_followers"], dtype=torch.int64)
+    follow = torch.zeros(len(offset), known["burst_followers"], dtype=torch.int64)
     law = Law(
         torch.tensor(0.0), torch.zeros(*offset.shape, 3), offset, torch.tensor(0), follow, *[torch.tensor(1.0)] * 4
     )

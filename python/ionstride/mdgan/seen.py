@@ -17,6 +17,7 @@ _SOONEST = SMOOTH + 3  # records within which two hops are seen as one
 _FOLLOWERS = 12  # bursts seen that were most like the last, what came after one of which comes next
 _SURE = 8.0  # log likelihood that waits of two kinds must gain over waits of one
 _APART = 3.0  # times by which the two mean waits differ, at least
+_MOST = 32  # moves of a burst; an ion that hops on and on is not copied for longer
 _OFTEN = 0.7  # part of short waits up to which they make bursts; more are a state of the ion that lasts
 
 _Burst = list[tuple[int, Array]]
@@ -27,12 +28,12 @@ _NO_PAIRS = np.zeros((0, 2), dtype=np.int64)
 class Seen:
     """Bursts as seen: hops of an ion with short waits between them, a single hop, or an excursion: there and back.
 
-    Each stands for its reverse too: numbers 2 v and 2 v + 1.
+    Number 2 v + 1 is number 2 v run backwards.
 
     Attributes
     ----------
-    moves : (V, K, 3) of each burst, from site to site, Å; unit vectors of any direction where too few were seen.
-    offset : (V, K) records of the moves after the first; −1 where there are no more.
+    moves : (2 V, K, 3) of each burst, from site to site, Å; unit vectors of any direction where too few were seen.
+    offset : (2 V, K) records of the moves after the first; −1 where there are no more.
     limit : records after a burst, at least, before the next one; a shorter wait would have made them one.
     enough : whether they were seen.
     follow : (2 V, M) numbers of bursts that may come after one of that number.
@@ -51,7 +52,8 @@ def seen_bursts(train: Windows) -> Seen:
     jumps = [detect_jumps(x, train.dt_ps) for x in paths]
     if sum(len(one.ion) for one in jumps) < FEW_HOPS:
         some = _directions(np.random.default_rng(0), 512)
-        return Seen(some[:, None], np.zeros((512, 1), dtype=np.int64), 0, False, _followers(some, _NO_PAIRS))
+        single = np.stack([some, -some], axis=1).reshape(-1, 1, 3)
+        return Seen(single, np.zeros((1024, 1), dtype=np.int64), 0, False, _followers(some, _NO_PAIRS))
     limit = short_waits(
         np.concatenate([np.diff(one.record, append=0)[one.followed] for one in jumps]),
         np.concatenate([one.n_records - one.record[~one.followed] for one in jumps]),
@@ -61,11 +63,14 @@ def seen_bursts(train: Windows) -> Seen:
     for x, one in zip(paths, jumps, strict=True):
         pairs.append(len(bursts) + _bursts_of(x, one, limit, bursts))
     longest = max(len(burst) for burst in bursts)
-    moves, offset = np.zeros((len(bursts), longest, 3)), np.full((len(bursts), longest), -1, dtype=np.int64)
+    moves, offset = np.zeros((2 * len(bursts), longest, 3)), np.full((2 * len(bursts), longest), -1, dtype=np.int64)
     for number, burst in enumerate(bursts):
-        for k, (record, vector) in enumerate(burst):
-            offset[number, k], moves[number, k] = record, vector
-    return Seen(moves, offset, limit, True, _followers(moves.sum(axis=1), np.concatenate(pairs)))
+        end = max(record for record, _ in burst)
+        backwards = sorted(((end - record, -vector) for record, vector in burst), key=lambda move: move[0])
+        for row, way in ((2 * number, burst), (2 * number + 1, backwards)):
+            for k, (record, vector) in enumerate(way):
+                offset[row, k], moves[row, k] = record, vector
+    return Seen(moves, offset, limit, True, _followers(moves[::2].sum(axis=1), np.concatenate(pairs)))
 
 
 def _bursts_of(x_A: Array, jumps: Jumps, limit: int, bursts: list[_Burst]) -> IntArray:
@@ -74,7 +79,7 @@ def _bursts_of(x_A: Array, jumps: Jumps, limit: int, bursts: list[_Burst]) -> In
     first, pairs, start = len(bursts), [], 0
     for k, (ion, record) in enumerate(zip(jumps.ion, jumps.record, strict=True)):
         same = k > 0 and jumps.ion[k - 1] == ion
-        goes_on = same and record - jumps.record[k - 1] < limit
+        goes_on = same and record - jumps.record[k - 1] < limit and len(bursts[-1]) < _MOST
         # from where the last jump of a burst led, so that a burst leads from site to site whatever is between
         before = sites[k - 1][1] if goes_on else sites[k][0]
         until = jumps.record[k + 1] if k + 1 < len(sites) and jumps.ion[k + 1] == ion else x_A.shape[1]

@@ -20,11 +20,12 @@ _TURN = np.geomspace(8.0, 2048.0, 13)  # records an ion stays as mobile as it is
 _MOBILE = 0.05  # part of the ions that hop, at least
 _EARNED = 0.7  # of the misfit without mobile ions is left with them, at most
 _LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)  # at which fourth cumulants are looked at
+_SHORTEST = 2.0  # records of waiting for a burst, at least
 _PART = 2  # of a run at most, for there are few displacements over longer lags
 _BURSTS = 1000  # drawn for the fourth cumulants of a burst
 _EDGE = 64  # records before and after a burst, no fewer than a hop takes
 _CAGE = 10  # records after which the rattling in a cage is forgotten
-_DRAWS = 8  # of 256 ions over four windows, for the memory of hops
+_DRAWS = 32  # of 256 ions over four windows, for the memory of hops
 _MIXED = 200  # hops after which all are as likely as they ever will be
 _ALIKE = 0.004  # relative error by which fits of the MSD may differ and be alike
 _TRIES = 3  # delays of returns, shortest first, that are held against the fourth cumulants
@@ -77,28 +78,29 @@ def make_start(train: Windows) -> Start:
     moves, often = seen.moves / np.sqrt(variance), _often(seen.follow)
     memory = np.zeros((1, 3))
     if seen.enough:  # the spectrum of hops that follow one another is drawn; at first of bursts that are not undone
-        weight = _fit_returns(msd, memory, [(0.0, 1.0)])[0][3]
-        memory = _memory(_law(seen, moves, _chance(seen, often, _burst_rate(moves, often, 0.0, weight))), train.length)
+        _, _, _, weight, sure = _fit_returns(msd, memory, [(0.0, 1.0)])[0]
+        rate = _burst_rate(moves, often, 0.0, weight, sure)
+        memory = _memory(_law(seen, moves, _chance(seen, often, rate)), train.length)
     # Returns soon after a hop change the MSD by a constant alone: the fourth cumulants tell how many there are.
     tries = []
-    for _, back, delay, weight in _alike(_fit_returns(msd, memory)):
+    for _, back, delay, weight, sure in _alike(_fit_returns(msd, memory)):
         hop_msd, law = weight * _unit_msd(back, delay, memory, lags), _law(seen, moves, 0.0, (back, delay))
         fit = _fit_law(own, mixed, far, lags, hop_msd, weight, law, often, enough=seen.enough)
-        tries.append((fit[0] * (_EARNED if back == 0.0 else 1.0), back, delay, weight, fit))
-    _, back, delay, weight, (_, mobile, turn, size, shape) = min(tries, key=lambda one: one[0])
+        tries.append((fit[0] * (_EARNED if back == 0.0 else 1.0), back, delay, weight, sure, fit))
+    _, back, delay, weight, sure, (_, mobile, turn, size, shape) = min(tries, key=lambda one: one[0])
     for _ in range(2 if seen.enough else 0):
-        rate = _burst_rate(moves * size, often, back, weight)
+        rate = _burst_rate(moves * size, often, back, weight, sure)
         memory = _memory(
-            _law(seen, moves, _chance(seen, often, rate, mobile), (back, delay), (mobile, turn)), train.length
+            _law(seen, moves, _chance(seen, often, rate, (mobile, turn)), (back, delay), (mobile, turn)), train.length
         )
-        weight = _fit_returns(msd, memory, [(back, delay)])[0][3]
+        _, _, _, weight, sure = _fit_returns(msd, memory, [(back, delay)])[0]
     moves, square = moves * size, _square(moves, often, back) * size**2
-    rate = _burst_rate(moves, often, back, weight)
+    rate = _burst_rate(moves, often, back, weight, sure)
     if seen.enough:  # axes are left as seen: hops of other lengths than the lattice's would blur it
         weight = rate * square
     elif rate > 0.0:
         moves = moves * np.sqrt(np.divide(weight, rate * square, out=np.zeros(3), where=square > 0.0))
-    chance = _chance(seen, often, rate, mobile)
+    chance = _chance(seen, often, rate, (mobile, turn))
     spectrum = spectrum_of(increment_covariance(msd))
     transfer = np.abs(np.fft.rfft(shape, n=_POINTS)) ** 2
     rest = _in_a_cage(spectrum - weight * _unit_spectrum(back, delay, memory) * transfer[:, None])
@@ -153,12 +155,12 @@ def _law(
 
 
 def _often(follow: IntArray) -> Array:
-    """Return how often each burst or its reverse comes, (V), sum one: some come after more bursts than others."""
+    """Return how often each burst comes, (V), sum one: some come after more bursts than others."""
     part = np.full(len(follow), 1.0 / len(follow))
     for _ in range(_MIXED):
         each = np.repeat(part / follow.shape[1], follow.shape[1])
         part = np.bincount(follow.ravel(), each, minlength=len(follow))
-    return np.asarray(part.reshape(-1, 2).sum(axis=1))
+    return part
 
 
 def _square(moves: Array, often: Array, back: float) -> Array:
@@ -166,19 +168,25 @@ def _square(moves: Array, often: Array, back: float) -> Array:
     return np.asarray(often @ ((moves**2).sum(axis=1) + back / (1.0 - back) * moves.sum(axis=1) ** 2))
 
 
-def _burst_rate(moves: Array, often: Array, back: float, weight: Array) -> float:
-    """Return how many bursts a record make the variance `weight` (3)."""
+def _burst_rate(moves: Array, often: Array, back: float, weight: Array, sure: Array) -> float:
+    """Return how many bursts a record make the variance `weight` (3), known as well as `sure` (3) says."""
     square = _square(moves, often, back)
-    moving = square > 0.0
-    return float(weight[moving].sum() / square[moving].sum()) if moving.any() else 0.0
+    known = sure * square
+    return float(known @ weight) / max(float(known @ square), 1e-30)
 
 
-def _chance(seen: Seen, often: Array, rate: float, mobile: float = 1.0) -> float:
-    """Return the chance of a burst in a record in which there may be one, mean over time, for so many a record."""
+def _chance(seen: Seen, often: Array, rate: float, mobile: tuple[float, float] = (1.0, 1.0)) -> float:
+    """Return the chance of a burst in a record in which there may be one, mean over time, for so many a record.
+
+    Between the beginnings of two bursts lie d records of the burst and the limit, a wait of 1 / chance, and the time
+    for which an ion that turned immobile meanwhile stays so: turn (1 − mobile) / mobile (1 − ρ^d), ρ = 1 − 1 / turn.
+    """
     if rate <= 0.0:
         return 0.0
-    free = mobile / rate - float(often @ seen.offset.max(axis=1)) - seen.limit  # records of waiting
-    return mobile / max(free, 2.0)
+    part, turn = mobile
+    busy = seen.offset.max(axis=1) + float(seen.limit)
+    lost = turn * (1.0 - part) / part * (1.0 - (1.0 - 1.0 / max(turn, 1.0)) ** busy)
+    return 1.0 / max(1.0 / rate - float(often @ (busy + lost)), _SHORTEST / part)
 
 
 def _unit_spectrum(back: float, delay: float, memory: Array) -> Array:
@@ -204,11 +212,14 @@ def _unit_msd(back: float, delay: float, memory: Array, lags: Any) -> Array:
     return np.asarray(np.concatenate([np.zeros((1, 3)), np.cumsum(slope, axis=0)])[lags])
 
 
-_Fit = tuple[float, float, float, Array]
+_Fit = tuple[float, float, float, Array, Array]
 
 
 def _fit_returns(msd: Array, memory: Array, laws: list[tuple[float, float]] | None = None) -> list[_Fit]:
     """Return misfit, chance and delay of returns, and the hops' variance a record (3), from the MSD beyond rattling.
+
+    The last is how well that variance is known: hardly along an axis on which ions always come back, where the hops add
+    a constant to the MSD as the rattling does.
 
     Parameters
     ----------
@@ -224,7 +235,7 @@ def _fit_returns(msd: Array, memory: Array, laws: list[tuple[float, float]] | No
     found = []
     for back, delay in laws:
         units = _unit_msd(back, delay, memory, n)
-        misfit, weight = 0.0, np.zeros(3)
+        misfit, weight, sure = 0.0, np.zeros(3), np.zeros(3)
         for axis in range(3):
             y, unit = msd[n, axis], units[:, axis]
             design = np.stack([np.ones(len(n)), unit], axis=1) / y[:, None]
@@ -232,8 +243,9 @@ def _fit_returns(msd: Array, memory: Array, laws: list[tuple[float, float]] | No
             if level < 0.0:
                 level, slope_ = 0.0, float((unit / y).sum() / ((unit / y) ** 2).sum())
             weight[axis] = max(slope_, 0.0)
+            sure[axis] = (design[:, 1] ** 2).sum() - (design[:, 0] @ design[:, 1]) ** 2 / (design[:, 0] ** 2).sum()
             misfit += float(((level + slope_ * unit) / y - 1.0).__pow__(2).mean()) / 3.0
-        found.append((float(np.sqrt(misfit)), back, delay, weight))
+        found.append((float(np.sqrt(misfit)), back, delay, weight, sure))
     return sorted(found, key=lambda one: one[0])
 
 
@@ -322,9 +334,12 @@ def _fit_law(  # noqa: PLR0917
     square = _square(law.moves.numpy().astype(np.float64), often, float(law.back))
     axes = np.sqrt(weight / np.maximum(square, 1e-12) * square.sum() / max(weight.sum(), 1e-12))
     rate = float(weight.sum() / max(square.sum(), 1e-30))
+    # Ions that are mobile more seldom have no time for so many bursts.
+    busy = float(often @ law.offset.amax(dim=1).numpy()) + int(law.limit) + _SHORTEST
+    least = float(np.clip(rate * busy, _MOBILE, 1.0))
     path = _bursts(law, int(lags[-1])) * axes
     alone = np.maximum(rate * _burst_moments(path, _half_sine(1), lags)[1], 1e-30)
-    less = hop_msd / alone
+    less = np.maximum(hop_msd, 0.0) / alone
     fewer = np.concatenate([less / scale, np.sqrt(less * np.roll(less, 1, axis=1)) / cross], axis=1)
     # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
     low, high = (0.9, 1.1) if enough else (1e-6, 1e6)
@@ -333,7 +348,7 @@ def _fit_law(  # noqa: PLR0917
         shape = _half_sine(width)
         fourth, _, second = _burst_moments(path, shape, lags)
         one = rate * fourth * fewer
-        still, factor, _ = _two_parts(one, np.zeros_like(one), wanted, sure, (low, high))
+        still, factor, _ = _two_parts(one, np.zeros_like(one), wanted, sure, (low, high), least)
         found = (still, factor, 1.0, 1.0, shape)
         for turn in _TURN:
             both = less**2, less * np.roll(less, 1, axis=1)
@@ -342,7 +357,7 @@ def _fit_law(  # noqa: PLR0917
                 [3.0 * both[0] * [one for one, _ in spread] / scale, both[1] * [two for _, two in spread] / cross],
                 axis=1,
             )
-            misfit, factor, variance = _two_parts(one, other, wanted, sure, (low, high))
+            misfit, factor, variance = _two_parts(one, other, wanted, sure, (low, high), least)
             if misfit < min(found[0], _EARNED * still):  # must earn its place
                 found = (misfit, factor, 1.0 / (1.0 + variance), float(turn), shape)
         best = min(best, found, key=lambda fit: fit[0])
@@ -350,14 +365,14 @@ def _fit_law(  # noqa: PLR0917
     return misfit, mobile, turn, float(np.sqrt(factor)), shape
 
 
-def _two_parts(
-    one: Array, other: Array, wanted: Array, sure: Array, between: tuple[float, float]
+def _two_parts(  # noqa: PLR0917
+    one: Array, other: Array, wanted: Array, sure: Array, between: tuple[float, float], least: float
 ) -> tuple[float, float, float]:
-    """Return misfit and coefficients of the best sum of two cumulants, weighted by `sure`."""
+    """Return misfit and coefficients of the best sum of two cumulants, weighted by `sure`; `least`: mobile part."""
     from scipy.optimize import lsq_linear
 
     design = np.stack([(sure * one).ravel(), (sure * other).ravel()], axis=1)
-    limits = ([between[0], 0.0], [between[1], 1.0 / _MOBILE - 1.0])
+    limits = ([between[0], 0.0], [between[1], 1.0 / least - 1.0 + 1e-9])
     fit = lsq_linear(design, (sure * wanted).ravel(), bounds=limits)
     return float(2.0 * fit.cost), float(fit.x[0]), float(fit.x[1])
 
@@ -387,7 +402,7 @@ def _bursts(law: Law, longest: int) -> Array:
     begin = longest + _EDGE
     hit = torch.zeros(_BURSTS, begin + 1, dtype=torch.bool)
     hit[:, -1] = True
-    since = torch.zeros(_BURSTS, dtype=torch.int64)
+    since = law.limit.expand(_BURSTS)
     first, after, *_ = draw_bursts(law, hit, any_burst(law, _BURSTS, source), since, source)
     moves = np.pad(after.numpy(), ((0, 0), (0, begin), (0, 0)))
     moves[:, begin] += first[:, begin].numpy()

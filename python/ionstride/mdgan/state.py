@@ -12,7 +12,7 @@ from torch import nn
 from ..errors import FormatError, InputError
 from ..runrecord import atomic_path
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass
