@@ -127,10 +127,15 @@ def _interval(values: Array) -> dict[str, float]:
     """Return mean and 95 % range of what one more member would give (Student's t, spread of the members).
 
     The interval is that of one draw, not of the mean over draws: drawing more often tells nothing more about the data.
+    It is taken of ln D, which is never negative, where all members diffuse.
     """
     from scipy.stats import t
 
+    positive = bool((values > 0.0).all())
+    x = np.log(values) if positive else values
     # the mean of a few members scatters too
-    spread = float(values.std(ddof=1) * np.sqrt(1.0 + 1.0 / len(values)) * t.ppf(0.975, len(values) - 1))
-    mean = float(values.mean())
-    return {"value": mean, "low": mean - spread, "high": mean + spread}
+    spread = float(x.std(ddof=1) * np.sqrt(1.0 + 1.0 / len(x)) * t.ppf(0.975, len(x) - 1))
+    mean = float(x.mean())
+    found = np.array([mean, mean - spread, mean + spread])
+    value, low, high = (float(v) for v in (np.exp(found) if positive else found))
+    return {"value": value, "low": low, "high": high}
