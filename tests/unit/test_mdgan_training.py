@@ -355,7 +355,7 @@ def test_numbers_that_are_no_seeds():
 
 
 def test_interval_of_the_next_member():
-    """Fault: an interval that forgets that the mean of a few members scatters: of five, 10 % too short; a D below zero."""
+    """Fault: an interval too short by what the mean of a few members scatters, a tenth for five; or a D below zero."""
     draws = np.exp(0.5 * np.random.default_rng(3).standard_normal((4000, 4)))
     found = [_interval(row[:3]) for row in draws]
     assert min(one["low"] for one in found) > 0.0
