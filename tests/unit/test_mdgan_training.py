@@ -18,13 +18,14 @@ from ionstride.mdgan.ensemble import _interval, train_ensemble
 from ionstride.mdgan.model import Model, _lags_known, calibration, load_model, remove_drift, save_model
 from ionstride.mdgan.networks import Critic, Generator, NextRecord, filter_valid
 from ionstride.mdgan.rollout import generate, roll_out
-from ionstride.mdgan.settings import TrainSettings, train_settings
+from ionstride.mdgan.settings import STEPS, TrainSettings, train_settings
 from ionstride.mdgan.start import make_start
 from ionstride.mdgan.state import State
-from ionstride.mdgan.trainer import _own_randomness, _Scaled, look_at, train
+from ionstride.mdgan.trainer import _own_randomness, _Scaled, _steps, look_at, train
 from ionstride.mdgan.windows import increment_covariance, msd_of_windows, windows
 from ionstride.mdgan_commands import _check_unseen
 from ionstride.trajectory.recorded import open_universe
+from ionstride.ui import Screen
 
 SMALL = {"window": 32, "batch": 16, "width": 8, "steps": 4, "report_every": 2, "threads": 1, "device": "cpu"}
 
@@ -394,3 +395,13 @@ def test_a_reference_that_the_model_has_seen_is_refused(toy, tmp_path):
     with pytest.raises(InputError, match="trained on 36 of the 36 ions of the reference"):
         _check_unseen([model], toy)
     _check_unseen([load_model(tmp_path)], hopping(12, 200, seed=77))
+
+
+def test_a_network_is_trained_only_where_there_is_something_to_learn():
+    """Fault: minutes of training that learn the noise of the data; or none where it was asked for."""
+    screen = Screen()
+    assert _steps(TrainSettings(), 0.11, 0.10, screen) == 0
+    assert _steps(TrainSettings(), 0.14, 0.10, screen) == STEPS
+    assert _steps(TrainSettings(steps=7), 0.11, 0.10, screen) == 7
+    assert _steps(TrainSettings(steps=0), 0.14, 0.10, screen) == 0
+    assert _steps(TrainSettings(loss="relativistic"), 0.11, 0.10, screen) == STEPS
