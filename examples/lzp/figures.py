@@ -136,7 +136,7 @@ def _long_errors(rows: Sequence[tuple[str, Path]]) -> dict[str, list[tuple[float
         for name in [*one["models"], *one["baselines"]]:
             ratio = one["errors"][name]["msd_ratio"][at][3]
             if ratio is not None:
-                label = "MD-GAN" if name in one["models"] else name
+                label = "generated" if name in one["models"] else name
                 found.setdefault(label, []).append((float(kind.split("x")[1]), ratio - 1.0, kind))
     return found
 
