@@ -59,7 +59,16 @@ def make_start(train: Windows) -> Start:
     without enough of them, any direction.  The fourth cumulants ⟨x⁴⟩ and ⟨x²y²⟩ by lag tell the records a hop takes,
     its length, and how long ions stay mobile: where the rate of hops varies by v, they are larger by 3 v Gxx and
     v Gxy, the covariance of the conditional MSDs over that memory.  Gaussian noise carries what is left of the
-    spectrum, so that C(k) and the MSD within a window are those of the data.
+    spectrum within the memory of a cage, so that C(k) there is that of the data; the MSD beyond is that of the hops.
+
+    Parameters
+    ----------
+    train : windows of the data.
+
+    Returns
+    -------
+    Start
+        Increments in units of their standard deviation along each axis, times in records.
 
     Raises
     ------
