@@ -138,10 +138,7 @@ def _in_a_cage(rest: Array) -> Array:
     part = np.clip((n - _CAGE) / _CAGE, 0.0, 1.0)[:, None]
     msd = np.concatenate([np.zeros((1, 3)), (1.0 - part) * msd + part * level])
     inner = np.concatenate([msd[1:2], 0.5 * np.diff(msd, 2, axis=0)])
-    circle = np.zeros((_POINTS, 3))
-    circle[: len(inner)] = inner
-    circle[_POINTS - len(inner) + 1 :] = inner[:0:-1]
-    return np.asarray(np.maximum(np.fft.rfft(circle, axis=0).real, 1e-4))
+    return np.maximum(_transform(inner), 1e-4)
 
 
 def _law(
@@ -454,8 +451,12 @@ def _power(rest: Array) -> Array:
 
 def spectrum_of(covariance: Array) -> Array:
     """Return S(f) on the half circle, (M, 3), not below a thousandth of its mean, from C(k)."""
+    return np.asarray(np.maximum(_transform(covariance), 1e-3 * covariance[0]))
+
+
+def _transform(covariance: Array) -> Array:
+    """Return the Fourier transform of C(k) = C(−k), (M, axes) on the half circle."""
     circle = np.zeros((_POINTS, covariance.shape[1]))
     circle[: len(covariance)] = covariance
     circle[_POINTS - len(covariance) + 1 :] = covariance[:0:-1]
-    spectrum = np.fft.rfft(circle, axis=0).real
-    return np.asarray(np.maximum(spectrum, 1e-3 * covariance[0]))
+    return np.asarray(np.fft.rfft(circle, axis=0).real)
