@@ -16,7 +16,11 @@ from typing import Any
 
 from .checks import check_choice, nearest_name
 from .errors import FormatError, InputError
+from .presets import DEFAULT_PRESET, PRESETS
 
+DESCRIPTORS = ("se_e2_a", "se_e2_a+se_e3", "se_atten", "se_atten_v2", "dpa2", "dpa3")
+ATTENTIVE = ("dpa2", "dpa3")
+"""Descriptors that pass messages: of the PyTorch and JAX back ends only."""
 STAGES = ("structure", "reference", "learning", "potential", "md", "transport", "report")
 
 
@@ -25,6 +29,12 @@ def _set(default: Any, doc: str, choices: tuple[str, ...] = ()) -> Any:
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def _net(name: str, doc: str, choices: tuple[str, ...] = ()) -> Any:
+    """Return a setting of the net or its training, whose default is the default preset's."""
+    value = PRESETS[DEFAULT_PRESET][name]
+    return _set(tuple(value) if isinstance(value, list) else value, doc, choices)
 
 
 @dataclass(frozen=True)
@@ -80,26 +90,37 @@ class PotentialSettings:
 
     model: str = _set("", "a frozen model of your own: what comes before is skipped")
     model_type_map: tuple[str, ...] = _set((), "elements of that model in its type order, if it does not say")
-    backend: str = _set("tensorflow", "DeePMD back end", ("tensorflow", "pytorch", "jax"))
-    descriptor: str = _set("se_e2_a", "descriptor", ("se_e2_a", "se_e2_a+se_e3", "se_atten_v2", "dpa3"))
-    rcut_A: float = _set(6.0, "cut-off")
-    rcut_smth_A: float = _set(0.5, "where smoothing starts")
-    neuron: tuple[int, ...] = _set((16, 32, 64), "embedding net")
-    axis_neuron: int = _set(12, "axis neurons")
-    type_one_side: bool = _set(True, "one embedding net per neighbour element (fewer weights, faster)")
-    fitting: tuple[int, ...] = _set((100, 100, 100), "fitting net")
-    precision: str = _set("float32", "weights", ("float32", "float64"))
-    steps: int = _set(20000, "training steps")
-    batch_size: int = _set(1, "frames a step")
-    start_lr: float = _set(3e-3, "first learning rate")
-    stop_lr: float = _set(1e-5, "last learning rate")
-    start_pref_e: float = _set(0.02, "weight of the energy at the start")
-    limit_pref_e: float = _set(1.0, "and at the end")
-    start_pref_f: float = _set(1000.0, "weight of the forces at the start")
-    limit_pref_f: float = _set(100.0, "and at the end")
+    preset: str = _set(
+        DEFAULT_PRESET,
+        "fills in what is not given below; docs/potentials.md has each one's cost and error",
+        tuple(PRESETS),
+    )
+    start_from: str = _set("", "a frozen, uncompressed model of the same net to start the training from (fine-tuning)")
+    models: int = _set(1, "potentials of different seeds; replicas of MD use them in turn, so that D has their spread")
+    backend: str = _net("backend", "DeePMD back end", ("tensorflow", "pytorch", "jax"))
+    descriptor: str = _net("descriptor", "descriptor", DESCRIPTORS)
+    rcut_A: float = _net("rcut_A", "cut-off")
+    rcut_smth_A: float = _net("rcut_smth_A", "where smoothing starts")
+    near_rcut_A: float = _net("near_rcut_A", "cut-off of the angular part of se_e2_a+se_e3 and dpa3")
+    neuron: tuple[int, ...] = _net("neuron", "embedding net")
+    near_neuron: tuple[int, ...] = _net("near_neuron", "embedding net of the angular part of se_e2_a+se_e3")
+    axis_neuron: int = _net("axis_neuron", "axis neurons")
+    type_one_side: bool = _net("type_one_side", "one embedding net per neighbour element (fewer weights, faster)")
+    attention_layers: int = _net("attention_layers", "layers of attention of se_atten (DPA-1)")
+    fitting: tuple[int, ...] = _net("fitting", "fitting net")
+    precision: str = _net("precision", "weights", ("float32", "float64"))
+    steps: int = _net("steps", "training steps")
+    batch_size: int = _net("batch_size", "frames a step")
+    start_lr: float = _net("start_lr", "first learning rate")
+    stop_lr: float = _net("stop_lr", "last learning rate")
+    start_pref_e: float = _net("start_pref_e", "weight of the energy at the start")
+    limit_pref_e: float = _net("limit_pref_e", "and at the end")
+    start_pref_f: float = _net("start_pref_f", "weight of the forces at the start")
+    limit_pref_f: float = _net("limit_pref_f", "and at the end")
     valid_fraction: float = _set(0.1, "part of the frames held out, by whole runs or blocks of frame number")
-    compress: bool = _set(True, "tabulate the embedding net for speed (tensorflow)")
-    checkpoint_steps: int = _set(5000, "steps between checkpoints; what a crash can lose")
+    compress: bool = _set(True, "tabulate the embedding net for speed (tensorflow), if that changes no force")
+    checkpoint_steps: int = _net("checkpoint_steps", "steps between checkpoints; what a crash can lose")
+    patience: int = _set(3, "training ends after so many checkpoints no better on held-out frames; 0 = never")
 
 
 @dataclass(frozen=True)
@@ -198,9 +219,18 @@ def load_study(file: Path | None, overrides: list[str] | None = None) -> Study:
         folder = file.parent
     for text in overrides or []:
         _override(tables, text)
+    _fill_in_preset(tables.get("potential"))
     study: Study = _build(Study, tables, "")
     _check(study)
     return dataclasses.replace(study, folder=folder)
+
+
+def _fill_in_preset(table: Any) -> None:
+    """Put a preset's values under the keys of ``[potential]`` that are not given."""
+    if isinstance(table, dict) and "preset" in table:
+        check_choice("potential.preset", table["preset"], tuple(PRESETS))
+        for key, value in PRESETS[table["preset"]].items():
+            table.setdefault(key, value)
 
 
 def _check(study: Study) -> None:
@@ -211,6 +241,12 @@ def _check(study: Study) -> None:
         (study.learning.rounds > 0 and study.learning.steps < 1, "learning.steps must be at least 1"),
         (study.potential.steps < 1, f"potential.steps = {study.potential.steps}, wanted at least 1"),
         (study.potential.checkpoint_steps < 1, "potential.checkpoint_steps must be at least 1"),
+        (study.potential.models < 1, f"potential.models = {study.potential.models}, wanted at least 1"),
+        (
+            study.potential.descriptor in ATTENTIVE and study.potential.backend == "tensorflow",
+            f'potential.descriptor = "{study.potential.descriptor}" is not in the TensorFlow back end; '
+            'set potential.backend = "jax" or "pytorch"',
+        ),
         (len(study.transport.fit_ps) not in (0, 2), "transport.fit_ps wants two lags in ps, first and last, or []"),
         (study.transport.at_K <= 0, f"transport.at_K = {study.transport.at_K:g}, wanted above 0 K"),
     ]
@@ -232,7 +268,14 @@ def _override(tables: dict[str, Any], text: str) -> None:
     except tomllib.TOMLDecodeError:
         parsed = value
     # A path given on the command line starts where the user stands, not where the file lies.
-    if key in ("structure.file", "reference.frames", "reference.frame_number", "reference.settings", "potential.model"):
+    if key in (
+        "structure.file",
+        "reference.frames",
+        "reference.frame_number",
+        "reference.settings",
+        "potential.model",
+        "potential.start_from",
+    ):
         if isinstance(parsed, list):
             parsed = [str(Path(p).absolute()) if isinstance(p, str) and p else p for p in parsed]
         elif isinstance(parsed, str) and parsed:

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "python" / "ionstride"
 FOUNDATIONS = {
     "errors", "units", "checks", "records", "results", "accumulated", "settings", "runrecord", "store", "process",
-    "geometry", "reference", "ui", "_kernels", "__init__", "",
+    "geometry", "reference", "ui", "presets", "together", "_kernels", "__init__", "",
 }  # fmt: skip
 ROOMS = {"structure", "labels", "potential", "deck", "campaign", "trajectory", "transport", "mechanism", "doping"}
 LEVEL = {

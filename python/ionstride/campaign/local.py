@@ -4,16 +4,16 @@ import re
 import shutil
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
-from ..errors import IonstrideError, MissingToolError, ToolError
+from ..errors import MissingToolError, ToolError
 from ..process import environment, find_mpirun, find_program, run_program
 from ..records import RunDeck
 from ..runrecord import key_of, read_json, write_json, write_text
+from ..together import GoOn, side_by_side
 from .watch import Watch, clip
 
 RESTART_END = b"LammpS RestartT\0"
@@ -177,7 +177,6 @@ def run_jobs(
     ToolError
         If LAMMPS itself fails.
     """
-    cancel = Event()
     state = {job.folder.name: (0, job.stop) for job in jobs}
 
     def tell(id: str, step: int) -> None:
@@ -185,20 +184,10 @@ def run_jobs(
         if progress is not None:
             progress(dict(state))
 
-    with ThreadPoolExecutor(max_workers=options.layout.at_once) as pool:
-        futures = [pool.submit(_run_job, job, options, tell, cancel) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            cancel.set()
-            for future in futures:
-                future.cancel()
-            raise
-    return [future.result() for future in futures]
+    return side_by_side([partial(_run_job, job, options, tell) for job in jobs], options.layout.at_once)
 
 
-def _run_job(job: Job, options: Options, tell: Callable[[str, int], None], cancel: Event) -> Outcome:
+def _run_job(job: Job, options: Options, tell: Callable[[str, int], None], go_on: GoOn) -> Outcome:
     begun = time.monotonic()
     id = job.folder.name
     files = job.render(None).files  # without run.sh: another machine's cores change no physics
@@ -223,8 +212,7 @@ def _run_job(job: Job, options: Options, tell: Callable[[str, int], None], cance
     watch = job.watch()
 
     def look() -> str:
-        if cancel.is_set():
-            return "cancelled"
+        go_on()
         reason = watch.look()
         tell(id, watch.step)
         prune_restarts(job.folder)
@@ -241,8 +229,6 @@ def _run_job(job: Job, options: Options, tell: Callable[[str, int], None], cance
         ended = _why(log)
         if not ended:
             raise
-    if ended == "cancelled":
-        raise IonstrideError("cancelled")
     if not ended and watch.step < job.stop:
         raise ToolError(f"LAMMPS ended at step {watch.step} of {job.stop} in {job.folder}; see {log}")
     if ended:

@@ -1,10 +1,10 @@
 """Potentials: Deep Potentials trained and tested, models of the user's own, rigid ions."""
 
-from .dataset import neighbours_needed, split_frames, write_dataset
+from .dataset import neighbours_needed, some_of, split_frames, write_dataset
 from .model import backend_of, check_elements, read_type_map
 from .quality import errors, force_rmse, predict
 from .rigid_ions import RIGID_IONS, read_rigid_ions
-from .train import BACKENDS, Trained, check_backend, read_lcurve, train_potential
+from .train import BACKENDS, Trained, check_backend, read_lcurve, train_ensemble, train_potential
 
 __all__ = [
     "BACKENDS",
@@ -20,7 +20,9 @@ __all__ = [
     "read_lcurve",
     "read_rigid_ions",
     "read_type_map",
+    "some_of",
     "split_frames",
+    "train_ensemble",
     "train_potential",
     "write_dataset",
 ]

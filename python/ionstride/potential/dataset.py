@@ -63,6 +63,15 @@ def _choose(n: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np
     return (np.floor((np.arange(count) + rng.random()) * n / count)).astype(np.int64)
 
 
+def some_of(mask: npt.NDArray[np.bool_], count: int) -> npt.NDArray[np.int64]:
+    """Return the indices of up to `count` evenly spread members of a mask."""
+    members: npt.NDArray[np.int64] = np.flatnonzero(mask)
+    chosen: npt.NDArray[np.int64] = members[
+        np.unique(np.linspace(0, len(members) - 1, min(count, len(members))).astype(int))
+    ]
+    return chosen
+
+
 def write_dataset(frames: LabelledFrames, type_map: tuple[str, ...], folder: Path) -> Path:
     """Write frames as a DeePMD npy system, whole or not at all.
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from ..settings import PotentialSettings
 
+NEAR_MARGIN = 2.0
+"""Room for neighbours within the near cut-off, over their share by volume: they are denser there."""
+
 
 def training_input(
     settings: PotentialSettings,
@@ -90,29 +93,32 @@ def _descriptor(settings: PotentialSettings, sel: list[int], net: dict[str, Any]
     }
     if settings.descriptor == "se_e2_a":
         return se_e2_a
+    near = min(settings.near_rcut_A, settings.rcut_A)
+    share = (near / settings.rcut_A) ** 3
+    near_sel = [max(4, 4 * round(NEAR_MARGIN * share * n / 4)) for n in sel]
     if settings.descriptor == "se_e2_a+se_e3":
-        near = min(4.0, settings.rcut_A)
-        share = (near / settings.rcut_A) ** 3
         se_e3 = {
             "type": "se_e3",
-            "sel": [max(4, 4 * round(2.0 * share * n / 4)) for n in sel],
+            "sel": near_sel,
             "rcut": near,
             "rcut_smth": settings.rcut_smth_A,
-            "neuron": [4, 8, 16],
+            "neuron": list(settings.near_neuron),
             **net,
         }
         return {"type": "hybrid", "list": [se_e2_a, se_e3]}
-    if settings.descriptor == "se_atten_v2":
+    if settings.descriptor in ("se_atten", "se_atten_v2"):
         return {
-            "type": "se_atten_v2",
+            "type": settings.descriptor,
             "sel": sum(sel),
             "rcut": settings.rcut_A,
             "rcut_smth": settings.rcut_smth_A,
             "neuron": list(settings.neuron),
             "axis_neuron": settings.axis_neuron,
-            "attn_layer": 0,
+            "attn_layer": settings.attention_layers,
             **net,
         }
+    if settings.descriptor == "dpa2":
+        return _dpa2(settings, sum(sel), near, sum(near_sel), net)
     return {
         "type": "dpa3",
         "repflow": {
@@ -123,13 +129,48 @@ def _descriptor(settings: PotentialSettings, sel: list[int], net: dict[str, Any]
             "e_rcut": settings.rcut_A,
             "e_rcut_smth": settings.rcut_A - 1.0,
             "e_sel": sum(sel),
-            "a_rcut": min(4.0, settings.rcut_A),
-            "a_rcut_smth": min(4.0, settings.rcut_A) - 0.5,
-            "a_sel": max(20, round(2.0 * sum(sel) * (4.0 / settings.rcut_A) ** 3)),
+            "a_rcut": near,
+            "a_rcut_smth": near - 0.5,
+            "a_sel": max(20, sum(near_sel)),
             "axis_neuron": 4,
         },
-        "precision": settings.precision,
-        "seed": net["seed"],
+        **net,
+    }
+
+
+def _dpa2(settings: PotentialSettings, sel: int, near: float, near_sel: int, net: dict[str, Any]) -> dict[str, Any]:
+    """Return a small DPA-2: two-body and three-body start, three layers of messages within `near`."""
+    return {
+        "type": "dpa2",
+        "repinit": {
+            "tebd_dim": 8,
+            "rcut": settings.rcut_A,
+            "rcut_smth": settings.rcut_smth_A,
+            "nsel": sel,
+            "neuron": list(settings.neuron),
+            "axis_neuron": settings.axis_neuron,
+            "use_three_body": True,
+            "three_body_rcut": near,
+            "three_body_rcut_smth": near - 0.5,
+            "three_body_sel": near_sel,
+        },
+        "repformer": {
+            "rcut": near,
+            "rcut_smth": near - 0.5,
+            "nsel": near_sel,
+            "nlayers": 3,
+            "g1_dim": 64,
+            "g2_dim": 16,
+            "attn2_hidden": 16,
+            "attn2_nhead": 2,
+            "attn1_hidden": 32,
+            "attn1_nhead": 2,
+            "axis_neuron": 4,
+            "update_style": "res_residual",
+            "set_davg_zero": True,
+        },
+        "add_tebd_to_repinit_out": False,
+        **net,
     }
 
 

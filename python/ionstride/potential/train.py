@@ -1,26 +1,31 @@
 """Training with DeePMD-kit: train, freeze, compress.
 
 A training is made of segments, each a process of its own from one checkpoint to the next with batches of its own seed.
-So one that was killed is, from its last checkpoint on, the same training bit for bit.
+So one that was killed is, from its last checkpoint on, the same training bit for bit.  The checkpoints of the second
+half are compared on held-out frames, and the best one is the model.
 """
 
 import importlib.util
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..checks import Array
-from ..errors import MissingToolError, ToolError
-from ..process import environment, find_program, run_program
+from ..errors import MissingToolError
+from ..process import find_program
 from ..records import LabelledFrames
 from ..runrecord import key_of, read_json, tree_hash, write_json, write_text
 from ..settings import PotentialSettings, as_dict
-from .dataset import neighbours_needed, split_frames, write_dataset
+from ..together import GoOn, side_by_side
+from .checkpoints import Dp, best_of, checkpoint_at, compress, make_model, out_of_patience, score_checkpoint
+from .dataset import neighbours_needed, some_of, split_frames, write_dataset
 from .inputs import training_input, whole_pieces
 
 BACKENDS = {
@@ -29,8 +34,11 @@ BACKENDS = {
     "jax": ("--jax", ".savedmodel", "jax", 'pip install "deepmd-kit[cpu,lmp,jax]"'),
 }
 SEL_MARGIN = 1.3
+FIXED_SPLIT = "held out by the caller"
 ATOMS_A_THREAD = 100
 """Atoms in a batch that keep a thread busy (measured: 83 atoms take 23 ms on one thread, 26 ms on two)."""
+JUDGED_FRAMES = 100
+"""Held-out frames by which checkpoints are compared."""
 Progress = Callable[[int, int, str], None]
 
 
@@ -45,7 +53,9 @@ class Trained:
     checkpoint : prefix from which a later training can start.
     train, valid : data folders.
     split : how frames were held out, in words.
-    wall_s : seconds spent in this call.
+    wall_s : seconds spent on it, in earlier calls too.
+    scores : (step, force error on held-out frames in meV/Å) of the checkpoints that were compared.
+    notes : what the user should know of it, in words.
     """
 
     model: Path
@@ -55,6 +65,8 @@ class Trained:
     valid: Path
     split: str
     wall_s: float
+    scores: tuple[tuple[int, float], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def training_threads(cores: int, atoms: int, batch_size: int) -> int:
@@ -90,8 +102,10 @@ def train_potential(
     threads: int,
     steps: int | None = None,
     start_from: Path | None = None,
+    start_model: Path | None = None,
     sel: list[int] | None = None,
     others: Sequence[LabelledFrames] = (),
+    held_out: npt.NDArray[np.bool_] | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Train, freeze and compress a Deep Potential in `folder`.
@@ -109,8 +123,10 @@ def train_potential(
     threads : of the back end at most; `training_threads` of them are used.
     steps : training steps, if not the settings'.
     start_from : checkpoint prefix of an earlier training of the same net (`Trained.checkpoint`).
+    start_model : frozen model (tensorflow) or checkpoint (pytorch, jax) of the same net, to be tuned to these frames.
     sel : room for neighbours, if fixed by the caller; else counted in the frames.
     others : frames of further compositions by the same method, trained on as well; of each a part is held out too.
+    held_out : (F) which of `frames` are held out, if fixed by the caller.
     progress : called with (step, steps, line of news).
 
     Raises
@@ -121,22 +137,22 @@ def train_potential(
         If DeePMD fails; its log is named.
     """
     check_backend(settings.backend)
-    begun = time.monotonic()
     flag, suffix, _, _ = BACKENDS[settings.backend]
-    dp = [str(find_program("dp")), flag]
-    env = environment(training_threads(threads, len(frames.symbols), settings.batch_size))
     total = settings.steps if steps is None else steps
-    held_out, split = split_frames(frames, settings.valid_fraction, seed)
+    split = FIXED_SPLIT
+    if held_out is None:
+        held_out, split = split_frames(frames, settings.valid_fraction, seed)
     every = [frames, *others]
     counted = [neighbours_needed(some, type_map, settings.rcut_A, SEL_MARGIN) for some in ([] if sel else every)]
     sel = sel or [max(column) for column in zip(*counted, strict=True)]
     content = [frames_key(some) for some in every] if others else frames_key(frames)
-    key = key_of([as_dict(settings), total, seed, sel, type_map, content, str(start_from or "")])
-    started = read_json(folder / "training.json") or {}
-    if started.get("key") != key:
+    begin_with = [str(start_from or ""), tree_hash(start_model) if start_model else ""]
+    key = key_of([as_dict(settings), total, seed, sel, type_map, content, begin_with, held_out.tolist()])
+    state = read_json(folder / "training.json") or {}
+    if state.get("key") != key:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        started = {}
+        state = {"key": key, "done": 0, "scores": [], "spent_s": 0.0}
     train = write_dataset(frames.take(~held_out), type_map, folder / "data" / "train")
     valid = write_dataset(frames.take(held_out), type_map, folder / "data" / "valid")
     for number, other in enumerate(others, start=1):  # DeePMD finds the systems below a folder
@@ -144,54 +160,113 @@ def train_potential(
         write_dataset(other.take(~mask), type_map, train / f"composition_{number}")
         if mask.any():
             write_dataset(other.take(mask), type_map, valid / f"composition_{number}")
-    done, (whole, piece) = started.get("done", 0), whole_pieces(total, settings.checkpoint_steps)
-    write_json(folder / "training.json", {"key": key, "done": done})
-    log = folder / "train.log"
+    whole, piece = whole_pieces(total, settings.checkpoint_steps)
+    write_json(folder / "training.json", state)
+    judged = frames.take(some_of(held_out, JUDGED_FRAMES))
+    used = training_threads(threads, len(frames.symbols), settings.batch_size)
+    dp = Dp([str(find_program("dp")), flag], flag, suffix, folder, type_map, used)
 
     def news() -> str:
         rows = read_lcurve(folder / "lcurve.out")
-        if progress is not None and len(rows["step"]):
-            step = int(rows["step"][-1])
-            forces = 1000 * rows["rmse_f_valid"][-1]
-            progress(step, whole, f"force error {forces:.0f} meV/Å on held-out frames")
+        if progress is not None:
+            step = int(rows["step"][-1]) if len(rows["step"]) else 0
+            forces = f"force error {1000 * rows['rmse_f_valid'][-1]:.0f} meV/Å on held-out frames" if step else ""
+            progress(step, whole, forces)
         return ""
 
+    begun = time.monotonic() - state["spent_s"]
+
+    def keep(**news: Any) -> None:
+        state.update(news, spent_s=round(time.monotonic() - begun, 1))
+        write_json(folder / "training.json", state)
+
     model = folder / f"model{suffix}"
-    if not model.exists():
-        for first in range(done, whole, piece):
+    for step in () if model.exists() else range(piece, whole + 1, piece):
+        if step > state["done"]:
+            first = step - piece
             _trim_lcurve(folder / "lcurve.out", first)
             given = training_input(
                 settings, type_map=type_map, sel=sel, train=Path("data/train"), valid=Path("data/valid"),
                 has_virial=any(some.virial_eV is not None for some in every), seed=seed, steps=total,
-                start_lr=settings.start_lr / 2 if start_from else None, first=first,
+                start_lr=settings.start_lr / 2 if start_from or start_model else None, first=first,
             )  # fmt: skip
             write_json(folder / "input.json", given)
-            command = [*dp, "train", "input.json"]
-            if first + piece < whole:  # only the last one's model is compressed, which asks for these statistics
-                command.append("--skip-neighbor-stat")
+            command = ["train", "input.json", "--skip-neighbor-stat"]  # sel is counted; compression counts for itself
             if first > 0:
                 command += ["--restart", checkpoint_at(folder, first).name]
             elif start_from is not None:
                 command += ["--init-model", str(start_from.absolute())]
-            run_program(command, folder=folder, log=log, env=env, watch=news, every_s=1.0)
-            write_json(folder / "training.json", {"key": key, "done": first + piece})
-        _make(model, lambda part: [*dp, "freeze", "-o", part], folder, log, env)
+            elif start_model is not None:
+                begin = "--init-frz-model" if settings.backend == "tensorflow" else "--init-model"
+                command += [begin, str(start_model.absolute())]
+            dp.run(command, watch=news)
+            keep(done=step)
+        if piece < whole and 2 * step >= whole and step not in [s for s, _ in state["scores"]]:
+            keep(scores=[*state["scores"], [step, score_checkpoint(dp, step, judged, state["scores"])]])
+        if out_of_patience(state["scores"], settings.patience):
+            break
+    if not model.exists():
+        make_model(dp, model, state["scores"])
+    notes = []
+    if state["scores"] and (best := best_of(state["scores"]))[0] < state["done"]:
+        notes.append(f"the model is that of step {best[0]}, {best[1]:.1f} meV/Å on held-out frames, not the last one")
+    if state["done"] < whole:
+        notes.append(f"training ended at step {state['done']} of {whole}: {settings.patience} checkpoints no better")
     final = model
-    if settings.compress and settings.backend == "tensorflow" and settings.descriptor != "dpa3":
-        final = folder / "model-compressed.pb"
-        if not final.exists():
-            _make(final, lambda part: [*dp, "compress", "-i", model.name, "-o", part], folder, log, env)
-    last = checkpoint_at(folder, whole)
-    return Trained(final, tree_hash(final), last, train, valid, split, time.monotonic() - begun)
+    if settings.compress and settings.backend == "tensorflow":
+        final, note = compress(dp, model, judged, check=settings.descriptor != "se_e2_a")
+        notes += [note] if note else []
+    keep()
+    last = checkpoint_at(folder, state["done"])
+    return Trained(
+        final, tree_hash(final), last, train, valid, split, state["spent_s"],
+        scores=tuple((int(s), float(e)) for s, e in state["scores"]), notes=tuple(notes),
+    )  # fmt: skip
 
 
-def _make(target: Path, command: Callable[[str], list[str]], folder: Path, log: Path, env: dict[str, str]) -> None:
-    """Run a command that writes a model to a temporary name, then rename it."""
-    part = target.with_name(f"part-{target.name}")
-    if part.is_dir():
-        shutil.rmtree(part)
-    run_program(command(part.name), folder=folder, log=log, env=env)
-    part.rename(target)
+def train_ensemble(
+    frames: LabelledFrames,
+    settings: PotentialSettings,
+    folder: Path,
+    *,
+    models: int,
+    seed: int,
+    threads: int,
+    progress: Callable[[int, int, int, str], None] | None = None,
+    **same: Any,
+) -> list[Trained]:
+    """Train several potentials that differ in the seed of weights and batches, one a core at a time.
+
+    Parameters
+    ----------
+    frames, settings : as for `train_potential`; the same frames are held out for all.
+    folder : of the trainings, ``train``, ``train_1``, …
+    models : how many.
+    seed : of the split and of the first one.
+    threads : in all.
+    progress : called with (model, step, steps, line of news).
+    same : further arguments of `train_potential`, the same for all.
+    """
+    held_out, split = split_frames(frames, settings.valid_fraction, seed)
+    at_once = max(1, min(threads, models))
+
+    def piece(number: int) -> Callable[[GoOn], Trained]:
+        def make(go_on: GoOn) -> Trained:
+            def tell(step: int, steps: int, text: str) -> None:
+                go_on()
+                if progress is not None:
+                    progress(number, step, steps, text)
+
+            return train_potential(
+                frames, settings, folder / (f"train_{number}" if number else "train"),
+                seed=seed + 1000 * number, threads=threads // at_once,
+                held_out=held_out, progress=tell, **same,
+            )  # fmt: skip
+
+        return make
+
+    made = side_by_side([piece(number) for number in range(models)], at_once)
+    return [replace(trained, split=split) for trained in made]
 
 
 def frames_key(frames: LabelledFrames) -> str:
@@ -203,20 +278,6 @@ def frames_key(frames: LabelledFrames) -> str:
     for array in arrays if frames.virial_eV is None else [*arrays, frames.virial_eV]:
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def checkpoint_at(folder: Path, step: int) -> Path:
-    """Return the prefix of the checkpoint that a finished segment left at a step.
-
-    Raises
-    ------
-    ToolError
-        If it is not there.
-    """
-    for suffix, parts in (("", ".index"), (".pt", ".pt"), (".jax", ".jax")):
-        if (folder / f"model.ckpt-{step}{parts}").exists():
-            return folder / f"model.ckpt-{step}{suffix}"
-    raise ToolError(f"training left no checkpoint of step {step} in {folder}; see train.log there")
 
 
 def _trim_lcurve(path: Path, last: int) -> None:

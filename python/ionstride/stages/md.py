@@ -103,8 +103,8 @@ class MdWork:
 
     Attributes
     ----------
-    study, polyhedra, model, folder : the study, what must stay whole, the potential and where it all goes.
-    model_sha256 : content of the potential: a retrained one under the same name is another.
+    study, polyhedra, models, folder : the study, what must stay whole, the potentials and where it all goes.
+    models_sha256 : content of the potentials: a retrained one under the same name is another.
     shortest_A : shortest distance of each pair in the reference frames; empty where not known.
     lmp : the LAMMPS program, already looked at.
     cores : cores to use.
@@ -113,13 +113,17 @@ class MdWork:
 
     study: Study
     polyhedra: list[Polyhedron]
-    model: Path
+    models: list[Path]
     folder: Path
-    model_sha256: str
+    models_sha256: list[str]
     shortest_A: dict[str, float]
     lmp: str
     cores: int
     screen: Screen
+
+    def which(self, replica: int) -> int:
+        """Return the number of the potential that a replica runs with: each in turn."""
+        return replica % len(self.models)
 
 
 def make_md(work: MdWork, structure: Structure) -> list[str]:
@@ -166,7 +170,7 @@ def ion_files(run: Path) -> list[Path]:
 
 def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
     study, md = work.study, work.study.md
-    one_rank = work.model.suffix == ".savedmodel"  # the JAX back end in LAMMPS
+    one_rank = work.models[0].suffix == ".savedmodel"  # the JAX back end in LAMMPS
     layout = choose_layout(
         work.cores,
         len(runs),
@@ -179,14 +183,14 @@ def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
     frames_2ps = max(5, round(2.0 / md.frame_ps))
 
     def job(run: Run) -> Job:
-        id, temperature, _, structure, phases = run
-        place = work.folder / id
+        id, temperature, replica, structure, phases = run
+        place, model = work.folder / id, work.which(replica)
         return Job(
             place,
             lambda restart: study_deck(
                 study,
                 run,
-                work.model,
+                work.models[model],
                 ranks=layout.ranks,
                 threads=layout.threads,
                 restart=restart,
@@ -195,7 +199,7 @@ def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
             ),
             phases[-1].stop,
             lambda: Watch(place, structure, work.polyhedra, md.min_intact, md.min_distance, temperature, frames_2ps),
-            [work.model_sha256, md.min_intact, md.min_distance, [str(p) for p in work.polyhedra]],
+            [work.models_sha256[model], md.min_intact, md.min_distance, [str(p) for p in work.polyhedra]],
         )
 
     def progress(state: dict[str, tuple[int, int]]) -> None:
@@ -258,6 +262,7 @@ def _describe(work: MdWork, run: Run, outcome: Outcome) -> dict[str, Any]:
         "id": id,
         "temperature_K": temperature,
         "replica": replica,
+        "model": work.which(replica),
         "atoms": atoms,
         "production_ps": max(0.0, (min(outcome.steps, production.stop) - production.start) * md.timestep_fs / 1000),
         "timestep_fs": md.timestep_fs,
@@ -302,9 +307,8 @@ def needs(work: Work) -> Any:
 def make(work: Work) -> list[str]:
     """Make the outputs of this stage; return their names."""
     described = read_json(work.folder("potential") / "potential.json")
-    model = Path(described["model"])
-    if not model.is_absolute():
-        model = work.folder("potential") / model
+    models = [work.folder("potential") / name for name in described.get("models", [described["model"]])]
+    model = models[0]
     type_map = tuple(described["type_map"])
     cell = read_cell(work)
     potential.check_elements(cell.symbols, type_map, model)
@@ -315,9 +319,9 @@ def make(work: Work) -> list[str]:
         md = MdWork(
             work.study,
             read_polyhedra(work),
-            model.resolve(),
+            [one.resolve() for one in models],
             work.folder("md"),
-            described["sha256"],
+            described.get("models_sha256", [described["sha256"]]),
             described.get("shortest_A", {}),
             lmp,
             work.cores,

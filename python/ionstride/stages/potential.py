@@ -14,6 +14,9 @@ from ..store import load_frames
 from .learning import skip as learning_skip
 from .work import Work, read_cell, shortest_in
 
+TRAIN_FRAMES = 200
+"""Training frames on which the error is measured too."""
+
 
 def _last_frames(work: Work) -> Path:
     stage = "reference" if learning_skip(work) else "learning"
@@ -37,6 +40,7 @@ def needs(work: Work) -> Any:
     stage = "reference" if learning_skip(work) else "learning"
     return [
         as_dict(settings),
+        work.input_hash(work.study.path(settings.start_from)) if settings.start_from else "",
         work.study.seed,
         work.study.deterministic,
         work.outputs(stage)["frames.npz"],
@@ -64,27 +68,43 @@ def make(work: Work) -> list[str]:
     total = len(frames) + sum(len(other) for other in others)
     learned = read_json(work.folder("learning") / "learning.json") if not learning_skip(work) else None
     start = work.folder("learning") / learned["checkpoint"] if learned else None
+    tuned = _start_model(work, type_map, folder)
+    if tuned and learned:
+        raise InputError("potential.start_from is given, but the rounds of learning give a start too; leave one out")
+
+    def news(number: int, step: int, of: int, text: str) -> None:
+        which = f", model {number + 1}" if settings.models > 1 else ""
+        work.screen.news(f"train on {total} frames{which}", step, of, text)
+
     with work.screen.working():
-        trained = potential.train_potential(
+        every = potential.train_ensemble(
             frames,
             settings,
-            folder / "train",
+            folder,
+            models=settings.models,
             type_map=type_map,
             seed=work.study.seed,
             threads=1 if work.study.deterministic else work.cores,
             start_from=start,
+            start_model=tuned,
             others=others,
             sel=learned["sel"] if learned else None,
-            progress=lambda step, of, text: work.screen.news(f"train on {total} frames", step, of, text),
+            progress=news,
         )
+        trained = every[0]
         held_out, split = potential.split_frames(frames, settings.valid_fraction, work.study.seed)
         flag = potential.BACKENDS[settings.backend][0]
         errors: dict[str, Any] = {}
-        for name, part in (("valid", frames.take(held_out)), ("train", frames.take(_some(~held_out)))):
-            energy, force = potential.predict(
-                trained.model, part, type_map=type_map, flag=flag, threads=work.cores, log=folder / "test.log"
-            )
-            errors[name] = potential.errors(part, energy, force)
+        parts = (("valid", frames.take(held_out)), ("train", frames.take(potential.some_of(~held_out, TRAIN_FRAMES))))
+        forces = []
+        for number, one in enumerate(every):
+            for name, part in parts if number == 0 else parts[:1]:
+                energy, force = potential.predict(
+                    one.model, part, type_map=type_map, flag=flag, threads=work.cores, log=folder / "test.log"
+                )
+                errors[name if number == 0 else f"valid_{number}"] = potential.errors(part, energy, force)
+                if name == "valid":
+                    forces.append(force)
     lcurve = potential.read_lcurve(folder / "train" / "lcurve.out")
     quality = {
         "source": "trained",
@@ -97,35 +117,75 @@ def make(work: Work) -> list[str]:
         "train_force_rmse_meV_A": errors["train"]["force_rmse_meV_A"],
         "train_energy_rmse_meV_atom": errors["train"]["energy_rmse_meV_atom"],
         "train_s": round(trained.wall_s, 1),
+        "preset": settings.preset,
+        "notes": list(trained.notes),
+        "checkpoints": [list(score) for score in trained.scores],
+        "ensemble": _ensemble(every, errors, forces),
         "lcurve": {name: column.tolist() for name, column in lcurve.items()},
         **errors["valid"],
     }
     write_json(folder / "quality.json", quality)
-    model = trained.model.relative_to(folder)
+    models = [one.model.relative_to(folder) for one in every]
     described = {
-        "model": str(model),
+        "model": str(models[0]),
         "sha256": trained.sha256,
+        "models": [str(model) for model in models],
+        "models_sha256": [one.sha256 for one in every],
         "type_map": list(type_map),
         "backend": settings.backend,
         "shortest_A": shortest_in(frames),
     }
     write_json(folder / "potential.json", described)
     outputs = ["quality.json", "potential.json"]
-    if trained.model.is_file():
-        outputs.append(str(model))
+    outputs += [str(model) for model, one in zip(models, every, strict=True) if one.model.is_file()]
     outputs += _parity_picture(quality, folder)
     work.screen.say(
         f"           held-out frames ({len(frames.take(held_out))}, {split}): energy "
         f"{quality['energy_rmse_meV_atom']:.2f} meV/atom, force {quality['force_rmse_meV_A']:.0f} meV/Å; "
         f"training frames {quality['train_force_rmse_meV_A']:.0f} meV/Å; {trained.wall_s:.0f} s"
     )
+    if quality["ensemble"]:
+        found = quality["ensemble"]
+        work.screen.say(
+            f"           {len(every)} models: force {', '.join(f'{e:.0f}' for e in found['force_rmse_meV_A'])} meV/Å; "
+            f"their forces differ by {found['force_spread_meV_A']:.0f} meV/Å"
+        )
+    for note in trained.notes:
+        work.screen.warn(note)
     return outputs
 
 
-def _some(mask: Any, count: int = 200) -> Any:
-    """Return up to `count` evenly spread members of a mask."""
-    members = np.flatnonzero(mask)
-    return members[np.unique(np.linspace(0, len(members) - 1, min(count, len(members))).astype(int))]
+def _ensemble(every: list[potential.Trained], errors: dict[str, Any], forces: list[Any]) -> dict[str, Any] | None:
+    """Return each model's error and the standard deviation of their forces, meV/Å per component; None for one model."""
+    if len(every) < 2:
+        return None
+    names = ["valid", *(f"valid_{number}" for number in range(1, len(every)))]
+    return {
+        "force_rmse_meV_A": [errors[name]["force_rmse_meV_A"] for name in names],
+        "energy_rmse_meV_atom": [errors[name]["energy_rmse_meV_atom"] for name in names],
+        "force_spread_meV_A": float(1000 * np.sqrt(np.mean(np.var(np.stack(forces), axis=0, ddof=1)))),
+        "train_s": [round(one.wall_s, 1) for one in every],
+    }
+
+
+def _start_model(work: Work, type_map: tuple[str, ...], folder: Path) -> Path | None:
+    """Return the model that training starts from, if one is given; its elements must be the study's, in its order."""
+    settings = work.study.potential
+    if not settings.start_from:
+        return None
+    model = work.study.path(settings.start_from)
+    work.input_hash(model)
+    if settings.backend != "tensorflow":
+        return model
+    if potential.backend_of(model) != "tensorflow":
+        raise InputError(f"potential.start_from = '{model}': the TensorFlow back end starts from a frozen model, .pb")
+    theirs = potential.read_type_map(model, folder)
+    if theirs != type_map:
+        raise InputError(
+            f"potential.start_from = '{model}' knows {', '.join(theirs)}, the frames have {', '.join(type_map)}; "
+            "training goes on only with the same elements in the same order"
+        )
+    return model
 
 
 def _given_potential(work: Work, folder: Path, cell: Structure) -> list[str]:

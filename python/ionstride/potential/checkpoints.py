@@ -1,0 +1,173 @@
+"""Checkpoints of a training: which is best on held-out frames, and models made of them."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..checks import Array
+from ..errors import ToolError
+from ..process import environment, run_program
+from ..records import LabelledFrames
+from .dataset import some_of
+from .quality import force_rmse, predict
+
+COMPRESSION_MEV_A = 1.0
+"""A change of the forces by compression that is still none."""
+COMPARED_FRAMES = 20
+"""Frames on which a compressed model is compared with what it was made of."""
+Score = Sequence[float]
+"""Step and force error on held-out frames, meV/Å."""
+
+
+@dataclass(frozen=True)
+class Dp:
+    """How ``dp`` is called in the folder of a training.
+
+    Attributes
+    ----------
+    command : program and back end.
+    flag, suffix : the back end's flag of ``dp`` and the suffix of its frozen models.
+    folder : of the training.
+    type_map : element names in the model's order.
+    threads : of the back end.
+    """
+
+    command: list[str]
+    flag: str
+    suffix: str
+    folder: Path
+    type_map: tuple[str, ...]
+    threads: int
+
+    def run(self, arguments: list[str], watch: Callable[[], str] | None = None) -> None:
+        """Run it; what it prints goes to train.log."""
+        run_program(
+            [*self.command, *arguments], folder=self.folder, log=self.folder / "train.log",
+            env=environment(self.threads), watch=watch, every_s=1.0,
+        )  # fmt: skip
+
+    def make(self, target: Path, arguments: Callable[[str], list[str]]) -> None:
+        """Run a command that writes a model to a temporary name, then rename it."""
+        part = target.with_name(f"part-{target.name}")
+        if part.is_dir():
+            shutil.rmtree(part)
+        self.run(arguments(part.name))
+        if target.is_dir():
+            shutil.rmtree(target)
+        part.rename(target)
+
+
+def checkpoint_at(folder: Path, step: int) -> Path:
+    """Return the prefix of the checkpoint that a finished segment left at a step.
+
+    Raises
+    ------
+    ToolError
+        If it is not there.
+    """
+    for suffix, parts in (("", ".index"), (".pt", ".pt"), (".jax", ".jax")):
+        if (folder / f"model.ckpt-{step}{parts}").exists():
+            return folder / f"model.ckpt-{step}{suffix}"
+    raise ToolError(f"training left no checkpoint of step {step} in {folder}; see train.log there")
+
+
+def best_of(scores: Sequence[Score]) -> tuple[int, float]:
+    """Return step and error of the checkpoint with the lowest error; of equals the later."""
+    step, error = min(scores, key=lambda s: (s[1], -s[0]))
+    return int(step), float(error)
+
+
+def out_of_patience(scores: Sequence[Score], patience: int) -> bool:
+    """Return whether the last `patience` checkpoints were no better than one before them; never if it is 0."""
+    return patience > 0 and len(scores) > patience and best_of(scores)[0] <= scores[-patience - 1][0]
+
+
+def score_checkpoint(dp: Dp, step: int, held_out: LabelledFrames, before: Sequence[Score]) -> float:
+    """Freeze the latest checkpoint and return its force error on held-out frames, meV/Å.
+
+    The frozen model is kept if it is better than those before, which then go.
+
+    Parameters
+    ----------
+    dp : of the training.
+    step : of the checkpoint.
+    held_out : frames to compare on.
+    before : scores of earlier checkpoints.
+    """
+    candidate = _candidate(dp, step)
+    dp.make(candidate, lambda part: ["freeze", "-o", part])
+    error = _force_error(dp, candidate, held_out)
+    worse = candidate if before and best_of([*before, (step, error)])[0] != step else None
+    for other in [worse] if worse else [_candidate(dp, int(s)) for s, _ in before]:
+        _remove(other)
+    return round(error, 4)
+
+
+def make_model(dp: Dp, model: Path, scores: Sequence[Score]) -> None:
+    """Make the model of the best checkpoint; where none were compared, of the latest."""
+    if scores:
+        _candidate(dp, best_of(scores)[0]).rename(model)
+    else:
+        dp.make(model, lambda part: ["freeze", "-o", part])
+
+
+def compress(dp: Dp, model: Path, held_out: LabelledFrames, *, check: bool) -> tuple[Path, str]:
+    """Tabulate the embedding net of a model.
+
+    Parameters
+    ----------
+    dp : of the training.
+    model : frozen model (TensorFlow).
+    held_out : frames on which both are compared.
+    check : whether they are: tables of angular descriptors can be too coarse, which is no error to DeePMD.
+
+    Returns
+    -------
+    model : the compressed one, or the given one if compression changes its forces.
+    note : what was found, in words; empty where all is well.
+    """
+    small = model.with_name("model-compressed.pb")
+    refused = model.with_name("refused-compressed.pb")
+    if refused.exists():
+        return model, refused.with_suffix(".txt").read_text()
+    if small.exists():
+        return small, ""
+    trial = model.with_name("trial-compressed.pb")
+    dp.make(trial, lambda part: ["compress", "-i", model.name, "-o", part, "-t", "input.json"])
+    if check:
+        some = held_out.take(some_of(np.ones(len(held_out), bool), COMPARED_FRAMES))
+        plain, tabulated = (_forces(dp, m, some) for m in (model, trial))
+        change = float(1000 * np.sqrt(np.mean((tabulated - plain) ** 2)))
+        if not change <= COMPRESSION_MEV_A:
+            note = (
+                f"compression changes the forces by {change:.2g} meV/Å, more than {COMPRESSION_MEV_A:g}: "
+                "the model is used uncompressed, which is slower"
+            )
+            refused.with_suffix(".txt").write_text(note)
+            trial.rename(refused)
+            return model, note
+    trial.rename(small)
+    return small, ""
+
+
+def _candidate(dp: Dp, step: int) -> Path:
+    return dp.folder / f"step-{step}{dp.suffix}"
+
+
+def _forces(dp: Dp, model: Path, frames: LabelledFrames) -> Array:
+    log = dp.folder / "compare.log"
+    return predict(model, frames, type_map=dp.type_map, flag=dp.flag, threads=dp.threads, log=log)[1]
+
+
+def _force_error(dp: Dp, model: Path, frames: LabelledFrames) -> float:
+    return force_rmse(frames, _forces(dp, model, frames))
+
+
+def _remove(model: Path) -> None:
+    if model.is_dir():
+        shutil.rmtree(model)
+    else:
+        model.unlink(missing_ok=True)

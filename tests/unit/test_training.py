@@ -1,0 +1,200 @@
+"""Training of Deep Potentials: real DeePMD on frames labelled by a real calculator (copper by effective-medium theory)."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ionstride import potential
+from ionstride.errors import InputError, IonstrideError
+from ionstride.potential import checkpoints
+from ionstride.potential.checkpoints import best_of, out_of_patience
+from ionstride.presets import PRESETS
+from ionstride.records import LabelledFrames
+from ionstride.settings import PotentialSettings, Study, load_study
+from ionstride.together import side_by_side
+
+SMALL = PotentialSettings(
+    rcut_A=4.5, neuron=(8, 16), axis_neuron=4, fitting=(24, 24), steps=400, checkpoint_steps=200, start_lr=1e-2
+)
+
+
+def copper_frames(count: int, seed: int) -> LabelledFrames:
+    """Rattled copper, 8 atoms, labelled by ASE's EMT."""
+    from ase.build import bulk
+    from ase.calculators.emt import EMT
+
+    rng = np.random.default_rng(seed)
+    cell = bulk("Cu", cubic=True).repeat((2, 1, 1))
+    positions, energies, forces = [], [], []
+    for _ in range(count):
+        atoms = cell.copy()
+        atoms.positions += rng.normal(0.0, 0.12, atoms.positions.shape)
+        atoms.calc = EMT()
+        positions.append(atoms.positions)
+        energies.append(atoms.get_potential_energy())
+        forces.append(atoms.get_forces())
+    return LabelledFrames(
+        symbols=("Cu",) * len(cell), positions_A=np.array(positions), cell_A=np.tile(cell.cell.array, (count, 1, 1)),
+        energy_eV=np.array(energies), force_eV_A=np.array(forces), virial_eV=None, group=np.zeros(count, int),
+        frame_number=np.arange(count), temperature_K=None, method="EMT",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory):
+    """Frames, the folder of two trainings on them, and what they left."""
+    folder = tmp_path_factory.mktemp("ensemble")
+    frames = copper_frames(60, 1)
+    told = []
+    made = potential.train_ensemble(
+        frames, SMALL, folder, models=2, seed=4, threads=2, type_map=("Cu",),
+        progress=lambda number, step, of, text: told.append((number, step, of)),
+    )  # fmt: skip
+    return frames, folder, made, told
+
+
+@pytest.mark.slow
+def test_models_of_an_ensemble_differ_and_share_the_held_out_frames(ensemble):
+    """Fault: two models of one seed, whose spread is zero; or other held-out frames for each."""
+    frames, _, made, told = ensemble
+    held_out, split = potential.split_frames(frames, SMALL.valid_fraction, 4)
+    assert made[0].sha256 != made[1].sha256
+    assert {one.split for one in made} == {split}
+    counts = [np.load(one.valid / "set.000" / "coord.npy").shape[0] for one in made]
+    assert counts == [held_out.sum()] * 2
+    assert {number for number, _, _ in told} == {0, 1}
+    assert all(of == 400 for _, _, of in told)
+
+
+@pytest.mark.slow
+def test_the_model_is_that_of_the_best_checkpoint(ensemble):
+    """Fault: the last checkpoint taken although an earlier one is better; or scores of other frames."""
+    frames, folder, made, _ = ensemble
+    held_out, _ = potential.split_frames(frames, SMALL.valid_fraction, 4)
+    for one in made:
+        assert [step for step, _ in one.scores] == [200, 400]
+        _, force = potential.predict(
+            one.model, frames.take(held_out), type_map=("Cu",), flag="--tf", threads=1, log=folder / "test.log"
+        )
+        found = potential.force_rmse(frames.take(held_out), force)
+        assert found == pytest.approx(best_of(one.scores)[1], abs=0.5)
+        assert found < 0.7 * 1000 * frames.force_eV_A.std(), "the training learnt nothing"
+        assert not list(one.model.parent.glob("step-*")), "models of other checkpoints are left behind"
+
+
+@pytest.mark.slow
+def test_a_training_that_is_done_is_not_done_again(ensemble):
+    """Fault: another run of the same command trains for hours again, or forgets the scores."""
+    frames, folder, made, _ = ensemble
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("train*/model*")}
+    again = potential.train_ensemble(frames, SMALL, folder, models=2, seed=4, threads=2, type_map=("Cu",))
+    assert [one.sha256 for one in again] == [one.sha256 for one in made]
+    assert [one.scores for one in again] == [one.scores for one in made]
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("train*/model*")} == before
+
+
+@pytest.mark.slow
+def test_tuning_starts_from_the_given_model(ensemble, tmp_path):
+    """Fault: a given model that is ignored: after 20 steps one that began with it must beat one that did not."""
+    frames, _, made, _ = ensemble
+    few = replace(SMALL, steps=20, checkpoint_steps=20, start_lr=1e-3, compress=False)
+    held_out, _ = potential.split_frames(frames, 0.1, 4)
+    error = {}
+    for name, start in (("tuned", made[0].model.with_name("model.pb")), ("new", None)):
+        one = potential.train_potential(
+            frames, few, tmp_path / name, type_map=("Cu",), seed=4, threads=1, start_model=start
+        )
+        part = frames.take(held_out)
+        _, force = potential.predict(one.model, part, type_map=("Cu",), flag="--tf", threads=1, log=tmp_path / "log")
+        error[name] = potential.force_rmse(part, force)
+    assert error["tuned"] < 0.5 * error["new"], error
+
+
+@pytest.mark.slow
+def test_a_compression_that_changes_forces_is_refused(ensemble, tmp_path, monkeypatch):
+    """Fault: a table too coarse for its descriptor is no error to DeePMD, and MD with it runs away."""
+    frames, _, made, _ = ensemble
+    folder = tmp_path / "train"
+    shutil.copytree(made[0].model.parent, folder)
+    for path in folder.glob("*-compressed.pb"):
+        path.unlink()
+    dp = checkpoints.Dp([str(potential.train.find_program("dp")), "--tf"], "--tf", ".pb", folder, ("Cu",), 1)
+    monkeypatch.setattr(checkpoints, "COMPRESSION_MEV_A", 1e-9)
+    for _ in range(2):  # the second time from what the first one left
+        used, note = checkpoints.compress(dp, folder / "model.pb", frames.take(slice(0, 5)), check=True)
+        assert used == folder / "model.pb"
+        assert "uncompressed" in note
+    monkeypatch.undo()
+    (folder / "refused-compressed.pb").unlink()
+    used, note = checkpoints.compress(dp, folder / "model.pb", frames.take(slice(0, 5)), check=True)
+    assert (used.name, note) == ("model-compressed.pb", "")
+
+
+@pytest.mark.parametrize(
+    ("errors", "patience", "ends"),
+    [
+        ([90, 80, 70, 60], 2, False),
+        ([90, 60, 61, 62], 2, True),
+        ([90, 60, 61, 59], 2, False),
+        ([90, 60, 61], 2, False),
+        ([90, 60, 61, 62], 0, False),
+        ([], 1, False),
+    ],
+)
+def test_patience(errors, patience, ends):
+    """Fault: an end after the first checkpoint that is worse, or none after many."""
+    scores = [(100 * (n + 1), e) for n, e in enumerate(errors)]
+    assert out_of_patience(scores, patience) is ends
+
+
+def test_of_equal_checkpoints_the_later_counts():
+    """Fault: an early checkpoint kept although a later one is as good."""
+    assert best_of([(100, 50.0), (200, 40.0), (300, 40.0)]) == (300, 40.0)
+
+
+def test_presets_fill_in_what_is_not_given(tmp_path):
+    """Fault: a preset that overwrites what the user wrote, or one whose values are not used."""
+    file = tmp_path / "study.toml"
+    for name, values in PRESETS.items():
+        file.write_text(f'[potential]\npreset = "{name}"\nsteps = 7\n')
+        found = load_study(file).potential
+        assert found.steps == 7
+        assert found.descriptor == values["descriptor"]
+        assert found.neuron == tuple(values["neuron"])
+    assert load_study(None, ["potential.preset=fast"]).potential.steps == PRESETS["fast"]["steps"]
+    assert load_study(None).potential == Study().potential
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["potential.preset=fsat"], "'fsat'"),
+        (["potential.models=0"], "potential.models"),
+        (["potential.descriptor=dpa3", "potential.backend=tensorflow"], "jax"),
+    ],
+)
+def test_wrong_settings(words, expected):
+    """Fault: a descriptor that a back end lacks ends in a traceback of DeePMD hours later."""
+    with pytest.raises(InputError, match=expected):
+        load_study(None, words)
+
+
+def test_when_one_piece_fails_the_others_end():
+    """Fault: a failed training leaves the others running for hours before it is told."""
+
+    def fails(go_on):
+        raise InputError("planted")
+
+    def waits(go_on):
+        for _ in range(2000):
+            import time
+
+            time.sleep(0.005)
+            go_on()
+        raise AssertionError("was not stopped")
+
+    with pytest.raises(IonstrideError, match="planted"):
+        side_by_side([waits, fails], 2)
+    assert side_by_side([lambda go_on, n=n: n for n in range(5)], 2) == [0, 1, 2, 3, 4]
