@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from hopping import hopping
 
+from ionstride.mdgan.cumulants import _bursts
 from ionstride.mdgan.detect import detect_jumps
 from ionstride.mdgan.hops import Law, draw_hops, mobility
 from ionstride.mdgan.networks import Generator
 from ionstride.mdgan.seen import Seen, seen_bursts, short_waits
-from ionstride.mdgan.start import _bursts, _chance, _often, make_start
+from ionstride.mdgan.start import _chance, _often, make_start
 from ionstride.mdgan.windows import windows
 from ionstride.transport import displacements_from_arrays
 

@@ -8,22 +8,14 @@ import torch
 
 from ..checks import Array
 from ..errors import PhysicsError
+from .cumulants import EARNED, SHORTEST, burst_square, fit_law, fourth_cumulants
 from .detect import IntArray
-from .hops import Law, any_burst, draw_bursts, draw_hops, mobility
+from .hops import Law, draw_hops, mobility
 from .seen import Seen, seen_bursts
 from .windows import Windows, increment_covariance, msd_of_windows
 
-_WIDTHS = (1, 2, 4, 6, 9, 12, 16, 22, 32, 48)  # records a hop may take
 _BACK = np.linspace(0.0, 0.8, 17)  # chance that a hop is undone
 _DELAY = np.geomspace(1.5, 64.0, 14)  # mean records until then
-_TURN = np.geomspace(8.0, 2048.0, 13)  # records an ion stays as mobile as it is
-_MOBILE = 0.05  # part of the ions that hop, at least
-_EARNED = 0.7  # of the misfit without mobile ions is left with them, at most
-_LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)  # at which fourth cumulants are looked at
-_SHORTEST = 2.0  # records of waiting for a burst, at least
-_PART = 2  # of a run at most, for there are few displacements over longer lags
-_BURSTS = 1000  # drawn for the fourth cumulants of a burst
-_EDGE = 64  # records before and after a burst, no fewer than a hop takes
 _CAGE = 10  # records after which the rattling in a cage is forgotten
 _DRAWS = 32  # of 256 ions over four windows, for the memory of hops
 _MIXED = 200  # hops after which all are as likely as they ever will be
@@ -80,9 +72,7 @@ def make_start(train: Windows) -> Start:
     if not (variance > 0.0).all():
         raise PhysicsError("the ions do not move along one of the axes, so there is nothing to learn there")
     msd = second_A2 / variance
-    longest = max(train.length, min(path.shape[1] for path in train.paths()) // train.stride // _PART)
-    lags = np.array([lag for lag in _LAGS if lag <= longest])
-    own, mixed, far = _cumulants(train, lags, np.sqrt(variance))
+    cumulants = fourth_cumulants(train, np.sqrt(variance))
     seen = seen_bursts(train)
     moves, often = seen.moves / np.sqrt(variance), _often(seen.follow)
     memory = np.zeros((1, 3))
@@ -93,17 +83,19 @@ def make_start(train: Windows) -> Start:
     # Returns soon after a hop change the MSD by a constant alone: the fourth cumulants tell how many there are.
     tries = []
     for _, back, delay, weight, sure in _alike(_fit_returns(msd, memory)):
-        hop_msd, law = weight * _unit_msd(back, delay, memory, lags), _law(seen, moves, 0.0, (back, delay))
-        fit = _fit_law(own, mixed, far, lags, hop_msd, weight, law, often, enough=seen.enough)
-        tries.append((fit[0] * (_EARNED if back == 0.0 else 1.0), back, delay, weight, sure, fit))
-    _, back, delay, weight, sure, (_, mobile, turn, size, shape) = min(tries, key=lambda one: one[0])
+        hop_msd = weight * _unit_msd(back, delay, memory, cumulants.lags)
+        law = _law(seen, moves, 0.0, (back, delay))
+        fit = fit_law(cumulants, hop_msd, weight, law, often, enough=seen.enough)
+        tries.append((fit.misfit * (EARNED if back == 0.0 else 1.0), back, delay, weight, sure, fit))
+    _, back, delay, weight, sure, fit = min(tries, key=lambda one: one[0])
+    mobile, turn, size, shape = fit.mobile, fit.turn, fit.size, fit.shape
     for _ in range(2 if seen.enough else 0):
         rate = _burst_rate(moves * size, often, back, weight, sure)
         memory = _memory(
             _law(seen, moves, _chance(seen, often, rate, (mobile, turn)), (back, delay), (mobile, turn)), train.length
         )
         _, _, _, weight, sure = _fit_returns(msd, memory, [(back, delay)])[0]
-    moves, square = moves * size, _square(moves, often, back) * size**2
+    moves, square = moves * size, burst_square(moves, often, back) * size**2
     rate = _burst_rate(moves, often, back, weight, sure)
     if seen.enough:  # axes are left as seen: hops of other lengths than the lattice's would blur it
         weight = rate * square
@@ -169,14 +161,9 @@ def _often(follow: IntArray) -> Array:
     return part
 
 
-def _square(moves: Array, often: Array, back: float) -> Array:
-    """Return the mean of the squared moves that come of a burst, summed, (3): its own and its returns."""
-    return np.asarray(often @ ((moves**2).sum(axis=1) + back / (1.0 - back) * moves.sum(axis=1) ** 2))
-
-
 def _burst_rate(moves: Array, often: Array, back: float, weight: Array, sure: Array) -> float:
     """Return how many bursts a record make the variance `weight` (3), known as well as `sure` (3) says."""
-    square = _square(moves, often, back)
+    square = burst_square(moves, often, back)
     known = sure * square
     return float(known @ weight) / max(float(known @ square), 1e-30)
 
@@ -192,7 +179,7 @@ def _chance(seen: Seen, often: Array, rate: float, mobile: tuple[float, float] =
     part, turn = mobile
     busy = seen.offset.max(axis=1) + float(seen.limit)
     lost = turn * (1.0 - part) / part * (1.0 - (1.0 - 1.0 / max(turn, 1.0)) ** busy)
-    return 1.0 / max(1.0 / rate - float(often @ (busy + lost)), _SHORTEST / part)
+    return 1.0 / max(1.0 / rate - float(often @ (busy + lost)), SHORTEST / part)
 
 
 def _unit_spectrum(back: float, delay: float, memory: Array) -> Array:
@@ -263,31 +250,6 @@ def _alike(fits: list[_Fit]) -> list[_Fit]:
     return list(chosen.values())
 
 
-def _cumulants(train: Windows, lags: Any, unit_A: Array) -> tuple[Array, Array, Array]:
-    """Return the fourth cumulants of each axis and of each pair of axes, and the MSD, at some lags, (M, 3), scaled."""
-    own, mixed, msd = np.zeros((len(lags), 3)), np.zeros((len(lags), 3)), np.zeros((len(lags), 3))
-    for number, lag in enumerate(lags):
-        fourth, cross, second, pairs = np.zeros(3), np.zeros(3), np.zeros((3, 3)), 0
-        for path in train.paths():
-            delta = ((path[:, lag * train.stride :] - path[:, : -lag * train.stride]) / unit_A).reshape(-1, 3)
-            square = delta * delta
-            second += delta.T @ delta
-            fourth += (square * square).sum(axis=0)
-            cross += (square * np.roll(square, 1, axis=1)).sum(axis=0)
-            pairs += len(delta)
-        second /= pairs
-        spread = np.diag(second)
-        msd[number] = spread
-        own[number] = fourth / pairs - 3.0 * spread**2
-        mixed[number] = cross / pairs - spread * np.roll(spread, 1) - 2.0 * second[[0, 1, 2], [2, 0, 1]] ** 2
-    return own, mixed, msd
-
-
-def _half_sine(width: int) -> Array:
-    shape = np.sin(np.pi * (np.arange(width) + 0.5) / width)
-    return np.asarray(shape / shape.sum())
-
-
 def _memory(law: Law, length: int) -> Array:
     """Return what is added to the covariance of hops 1 … L records apart because they follow one another, (L, 3).
 
@@ -303,143 +265,6 @@ def _memory(law: Law, length: int) -> Array:
         total += np.fft.irfft(power.mean(axis=0), axis=0)[: length + 1] / pairs[:, None]
     alone = np.fft.irfft(_unit_spectrum(float(law.back), float(law.delay), np.zeros((1, 3))), axis=0)[1 : length + 1]
     return np.asarray(total[1:] / np.maximum(total[0], 1e-30) - alone)
-
-
-def _fit_law(  # noqa: PLR0917
-    own: Array,
-    mixed: Array,
-    msd: Array,
-    lags: Any,
-    hop_msd: Array,
-    weight: Array,
-    law: Law,
-    often: Array,
-    *,
-    enough: bool,
-) -> tuple[float, float, float, float, Array]:
-    """Return the misfit, the mobile part of the ions and its memory, a factor for the length of hops, and their shape.
-
-    Cumulants of independent bursts, hops with all that comes of them, add up, so the fourth cumulant is the rate of
-    bursts times the mean over bursts of the fourth power of what they add to a displacement, summed over the window's
-    place.  Where the rate itself varies, the covariance of the conditional variances comes on top.  Bursts that follow
-    one another make the MSD smaller than independent ones, and the fourth cumulants with it.
-
-    Parameters
-    ----------
-    own, mixed, msd, lags : see `_cumulants`.
-    hop_msd : (M, 3) MSD of the hops.
-    weight : (3) their variance a record.
-    law : of the hops, but for their chance.
-    often : see `_often`.
-    enough : whether the hops were seen, and their length is known.
-    """
-    scale, cross = msd**2, msd * np.roll(msd, 1, axis=1)
-    wanted = np.concatenate([own / scale, mixed / cross], axis=1)
-    # Relative errors at lags where there is something, absolute ones where there is little.
-    sure = 1.0 / (0.5 + np.abs(own / scale).mean(axis=1, keepdims=True))
-    square = _square(law.moves.numpy().astype(np.float64), often, float(law.back))
-    axes = np.sqrt(weight / np.maximum(square, 1e-12) * square.sum() / max(weight.sum(), 1e-12))
-    rate = float(weight.sum() / max(square.sum(), 1e-30))
-    # Ions that are mobile more seldom have no time for so many bursts.
-    busy = float(often @ law.offset.amax(dim=1).numpy()) + int(law.limit) + _SHORTEST
-    least = float(np.clip(rate * busy, _MOBILE, 1.0))
-    path = _bursts(law, int(lags[-1])) * axes
-    alone = np.maximum(rate * _burst_moments(path, _half_sine(1), lags)[1], 1e-30)
-    less = np.maximum(hop_msd, 0.0) / alone
-    fewer = np.concatenate([less / scale, np.sqrt(less * np.roll(less, 1, axis=1)) / cross], axis=1)
-    # Longer hops of the same variance: fewer of them, so fourth cumulants grow with the square of their length.
-    low, high = (0.9, 1.1) if enough else (1e-6, 1e6)
-    best: tuple[float, float, float, float, Array] = (np.inf, 1.0, 1.0, 1.0, _half_sine(1))
-    for width in _WIDTHS:
-        shape = _half_sine(width)
-        fourth, _, second = _burst_moments(path, shape, lags)
-        one = rate * fourth * fewer
-        still, factor, _ = _two_parts(one, np.zeros_like(one), wanted, sure, (low, high), least)
-        found = (still, factor, 1.0, 1.0, shape)
-        for turn in _TURN:
-            both = less**2, less * np.roll(less, 1, axis=1)
-            spread = [[rate**2 * part for part in _varying(k, step, turn)] for k, step in second]
-            other = np.concatenate(
-                [3.0 * both[0] * [one for one, _ in spread] / scale, both[1] * [two for _, two in spread] / cross],
-                axis=1,
-            )
-            misfit, factor, variance = _two_parts(one, other, wanted, sure, (low, high), least)
-            if misfit < min(found[0], _EARNED * still):  # must earn its place
-                found = (misfit, factor, 1.0 / (1.0 + variance), float(turn), shape)
-        best = min(best, found, key=lambda fit: fit[0])
-    misfit, factor, mobile, turn, shape = best
-    return misfit, mobile, turn, float(np.sqrt(factor)), shape
-
-
-def _two_parts(  # noqa: PLR0917
-    one: Array, other: Array, wanted: Array, sure: Array, between: tuple[float, float], least: float
-) -> tuple[float, float, float]:
-    """Return misfit and coefficients of the best sum of two cumulants, weighted by `sure`; `least`: mobile part."""
-    from scipy.optimize import lsq_linear
-
-    design = np.stack([(sure * one).ravel(), (sure * other).ravel()], axis=1)
-    limits = ([between[0], 0.0], [between[1], 1.0 / least - 1.0 + 1e-9])
-    fit = lsq_linear(design, (sure * wanted).ravel(), bounds=limits)
-    return float(2.0 * fit.cost), float(fit.x[0]), float(fit.x[1])
-
-
-def _varying(second: Array, step: int, turn: float) -> tuple[Array, Array]:
-    """Return the (co)variance of conditional MSDs, (3) each, for a rate of variance one and exponential memory.
-
-    Parameters
-    ----------
-    second : (places, 3) what hops begun at each place, `step` records apart, add to the MSD.
-    step : between places.
-    turn : memory in records.
-    """
-    from scipy.signal import lfilter
-
-    keep = (1.0 - 1.0 / turn) ** step
-    # Σ_s ρ^|t − s| K(s), as two exponential filters
-    ahead = lfilter([1.0], [1.0, -keep], second, axis=0)
-    behind = lfilter([1.0], [1.0, -keep], second[::-1], axis=0)[::-1]
-    smooth = (ahead + behind - second) * step**2
-    return (second * smooth).sum(axis=0), (np.roll(second, 1, axis=1) * smooth).sum(axis=0)
-
-
-def _bursts(law: Law, longest: int) -> Array:
-    """Return paths (bursts, T, 3) of bursts that begin at record `longest` + `_EDGE`, to as long after their end."""
-    source = torch.Generator().manual_seed(1)
-    begin = longest + _EDGE
-    hit = torch.zeros(_BURSTS, begin + 1, dtype=torch.bool)
-    hit[:, -1] = True
-    since = law.limit.expand(_BURSTS)
-    first, after, *_ = draw_bursts(law, hit, any_burst(law, _BURSTS, source), since, source)
-    moves = np.pad(after.numpy(), ((0, 0), (0, begin), (0, 0)))
-    moves[:, begin] += first[:, begin].numpy()
-    return np.asarray(np.cumsum(moves, axis=1))
-
-
-def _burst_moments(path: Array, shape: Array, lags: Any) -> tuple[Array, Array, list[tuple[Array, int]]]:
-    """Return what bursts add to displacements, summed over the place of the displacement.
-
-    Returns
-    -------
-    fourth : (M, 6) ⟨x⁴⟩ of each axis and ⟨x²y²⟩ of each pair, by lag.
-    msd : (M, 3) ⟨x²⟩.
-    second : of each lag ⟨x²⟩ by place, (places, 3), and the records between places.
-    """
-    from scipy.ndimage import convolve1d
-
-    smooth = convolve1d(path, shape, axis=1, mode="nearest")
-    begin = int(lags[-1]) + _EDGE
-    end = path.shape[1] - begin + _EDGE
-    fourth, msd, second = [], [], []
-    for lag in lags:
-        step = max(1, int(lag) // 8)
-        first = begin - int(lag) - _EDGE
-        moved = smooth[:, first + lag : end + lag : step] - smooth[:, first:end:step]
-        square = moved * moved
-        both = [square * square, square * np.roll(square, 1, axis=2)]
-        fourth.append(step * np.concatenate([part.mean(axis=0, dtype=np.float64).sum(axis=0) for part in both]))
-        second.append((square.mean(axis=0, dtype=np.float64), step))
-        msd.append(step * second[-1][0].sum(axis=0))
-    return np.array(fourth), np.array(msd), second
 
 
 def _power(rest: Array) -> Array:
