@@ -1,4 +1,4 @@
-"""Training of Deep Potentials: real DeePMD on frames labelled by a real calculator (copper by effective-medium theory)."""
+"""Training of Deep Potentials: real DeePMD on frames labelled by ASE's effective-medium theory of copper."""
 
 import shutil
 from dataclasses import replace
