@@ -45,7 +45,9 @@ def add_parsers(commands: Any, command: Any) -> None:
     _frames(curve)
     curve.add_argument("--sizes", default="50,100,200,400,800", metavar="N,…", help="frames a training is given")
     curve.add_argument("--draws", type=int, default=3, metavar="N", help="independent draws a size (default 3)")
-    curve.add_argument("--target-force", type=float, metavar="X", help="force error wanted, meV/Å: frames needed for it")
+    curve.add_argument(
+        "--target-force", type=float, metavar="X", help="force error wanted, meV/Å: frames needed for it"
+    )
     curve.add_argument("--target-energy", type=float, metavar="X", help="energy error wanted, meV/atom")
     grid = command(commands, "sweep", "errors and cost of potentials over a grid of settings", SWEEP_EXAMPLES)
     _frames(grid)

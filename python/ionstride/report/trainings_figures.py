@@ -8,6 +8,7 @@ import numpy as np
 from .canvas import ACCENT, FAINT, INK, PALETTE, floats, log_axis, new_figure, style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Table = Mapping[str, Any]
@@ -27,7 +28,10 @@ def error_figure(found: Table, name: str) -> "Figure":
     fit = found["fits"][name]
     with style():
         figure, (ax,) = new_figure()
-        if not fit["why"]:
+        if not fit["why"] and not fit["falls"]:
+            ax.axhspan(*fit["mean"]["ci95"], color=ACCENT, alpha=0.15, linewidth=0)
+            ax.axhline(fit["mean"]["value"], color=ACCENT, linewidth=1.3, label="does not fall: mean, 95 %")
+        elif not fit["why"]:
             curve = fit["curve"]
             ax.fill_between(curve["size"], curve["low"], curve["high"], color=ACCENT, alpha=0.15, linewidth=0)
             ax.plot(curve["size"], curve["error"], color=ACCENT, linewidth=1.3, label="a N⁻ᵇ + c, 95 % band")
@@ -49,8 +53,21 @@ def error_figure(found: Table, name: str) -> "Figure":
         ax.set_ylabel(_AXIS[name])
         log_axis(ax, "x")
         log_axis(ax, "y")
-        ax.legend(loc="best")
+        _tick_sizes(ax, fit["size"])
+        figure.legend(loc="outside upper left", ncols=2, handlelength=1.2, columnspacing=1.2)
     return figure
+
+
+def _tick_sizes(ax: "Axes", sizes: Sequence[float]) -> None:
+    """Put the ticks where trainings are, those too near each other left out."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    ticks: list[float] = []
+    for size in sorted(set(sizes)):
+        if not ticks or size > 1.35 * ticks[-1]:
+            ticks.append(size)
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def cost_figure(choices: Sequence[Table]) -> "Figure":
@@ -83,7 +100,7 @@ def cost_figure(choices: Sequence[Table]) -> "Figure":
         log_axis(ax, "x")
         log_axis(ax, "y")
         if any(names) or len(front) > 1:
-            ax.legend(loc="best")
+            figure.legend(loc="outside upper left", ncols=3, handlelength=1.2)
     return figure
 
 
@@ -96,7 +113,7 @@ def iterations_figure(choices: Sequence[Table]) -> "Figure":
     """Draw the force error on frames that a training watches itself, by iteration: a line a choice, its first seed."""
     shown = list(choices)[:_MOST_LINES]
     with style():
-        figure, (ax,) = new_figure(1, 5.4, 3.8)
+        figure, (ax,) = new_figure(1, 5.4, 3.4 + 0.18 * len(shown))
         for k, row in enumerate(shown):
             lcurve = row["seeds"][0]["lcurve"]
             step, error = floats(lcurve.get("step")), 1e3 * floats(lcurve.get("rmse_f_valid"))
@@ -109,7 +126,7 @@ def iterations_figure(choices: Sequence[Table]) -> "Figure":
         ax.set_ylabel("force error on watched frames (meV/Å)")
         if ax.lines:
             log_axis(ax, "y")
-            ax.legend(loc="upper right", fontsize=7.5)
+            figure.legend(loc="outside upper left", ncols=1, fontsize=7.5)
     return figure
 
 

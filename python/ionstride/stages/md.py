@@ -11,6 +11,7 @@ from ..campaign import THERMO_COLUMNS, Job, Options, Outcome, Watch, check_lammp
 from ..checks import Array
 from ..deck import Phase, cell_phases, check_md, lmp_command, production_phases, render_deck
 from ..deck.render import to_lammps_frame
+from ..deck.typecheck import check_deck_types, check_restart_types
 from ..errors import InputError, PhysicsError
 from ..geometry import intact_frames
 from ..process import find_mpirun
@@ -105,6 +106,7 @@ class MdWork:
     ----------
     study, polyhedra, model, folder : the study, what must stay whole, the potential and where it all goes.
     model_sha256 : content of the potential: a retrained one under the same name is another.
+    type_map : elements the potential knows, in its order.
     shortest_A : shortest distance of each pair in the reference frames; empty where not known.
     lmp : the LAMMPS program, already looked at.
     cores : cores to use.
@@ -116,6 +118,7 @@ class MdWork:
     model: Path
     folder: Path
     model_sha256: str
+    type_map: tuple[str, ...]
     shortest_A: dict[str, float]
     lmp: str
     cores: int
@@ -181,9 +184,9 @@ def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
     def job(run: Run) -> Job:
         id, temperature, _, structure, phases = run
         place = work.folder / id
-        return Job(
-            place,
-            lambda restart: study_deck(
+
+        def render(restart: tuple[str, int] | None) -> RunDeck:
+            rendered = study_deck(
                 study,
                 run,
                 work.model,
@@ -192,7 +195,15 @@ def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
                 restart=restart,
                 what=what,
                 shortest_A=work.shortest_A,
-            ),
+            )
+            check_deck_types(rendered.files, work.type_map, str(work.model))
+            if restart is not None:
+                check_restart_types(place / restart[0], rendered.files["data.lmp"])
+            return rendered
+
+        return Job(
+            place,
+            render,
             phases[-1].stop,
             lambda: Watch(place, structure, work.polyhedra, md.min_intact, md.min_distance, temperature, frames_2ps),
             [work.model_sha256, md.min_intact, md.min_distance, [str(p) for p in work.polyhedra]],
@@ -318,6 +329,7 @@ def make(work: Work) -> list[str]:
             model.resolve(),
             work.folder("md"),
             described["sha256"],
+            type_map,
             described.get("shortest_A", {}),
             lmp,
             work.cores,

@@ -77,6 +77,7 @@ def make(work: Work) -> list[str]:
             sel=learned["sel"] if learned else None,
             progress=lambda step, of, text: work.screen.news(f"train on {total} frames", step, of, text),
         )
+        potential.checked_type_map(trained.model, type_map, folder, "its training")
         held_out, split = potential.split_frames(frames, settings.valid_fraction, work.study.seed)
         flag = potential.BACKENDS[settings.backend][0]
         errors: dict[str, Any] = {}
@@ -132,7 +133,7 @@ def _given_potential(work: Work, folder: Path, cell: Structure) -> list[str]:
     settings = work.study.potential
     model = work.study.path(settings.model)
     backend = potential.backend_of(model)
-    type_map = settings.model_type_map or potential.read_type_map(model, folder)
+    type_map = potential.checked_type_map(model, settings.model_type_map, folder, "potential.model_type_map")
     potential.check_elements(cell.symbols, type_map, model)
     write_json(
         folder / "potential.json",

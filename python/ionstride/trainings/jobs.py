@@ -1,11 +1,13 @@
 """Many trainings through one loop: each core has one, what is finished is kept by its key, what was begun goes on."""
 
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,7 @@ def run_trainings(
         potential.check_backend(backend)
     board = _Board([job.settings.steps for job in jobs], progress)
     at_once = max(1, min(cores, len(jobs)))
+    tellers = [partial(board.tell, number) for number in range(len(jobs))]
 
     def one(number: int) -> dict[str, Any]:
         place = folder / keys[number][:16]
@@ -105,7 +108,9 @@ def run_trainings(
         if found and found.get("key") == keys[number]:
             board.finished(number)
             return {**found, "folder": str(place)}
-        found = _make(jobs[number], keys[number], test, place, max(1, cores // at_once), board, number)
+        found = {"key": keys[number], **_make(jobs[number], test, place, max(1, cores // at_once), tellers[number])}
+        write_json(place / DONE, found)
+        shutil.rmtree(place / "train" / "data", ignore_errors=True)  # the frames are kept where they came from
         board.finished(number)
         if say is not None:
             error = found["test"]
@@ -161,9 +166,9 @@ class _Board:
 
 
 def _make(
-    job: Training, key: str, test: LabelledFrames, place: Path, threads: int, board: _Board, number: int
+    job: Training, test: LabelledFrames, place: Path, threads: int, tell: Callable[[int], None]
 ) -> dict[str, Any]:
-    """Train one potential, test it, and leave ``done.json`` last of all."""
+    """Train one potential and test it; `tell` hears each step."""
     settings, type_map = job.settings, type_map_of(job.frames)
     place.mkdir(parents=True, exist_ok=True)
     spent = float((read_json(place / "spent.json") or {"s": 0.0})["s"])
@@ -174,9 +179,9 @@ def _make(
         if time.monotonic() - told > NEWS_EVERY_S:
             told = time.monotonic()
             write_json(place / "spent.json", {"s": round(spent + told - begun, 2)})
-        board.tell(number, step)
+        tell(step)
 
-    board.tell(number, 0)
+    tell(0)
     trained = potential.train_potential(
         job.frames, settings, place / "train", type_map=type_map, seed=job.seed, threads=threads, sel=job.sel,
         progress=news,
@@ -186,8 +191,7 @@ def _make(
     seen = job.frames.take(_some(~held_out))
     answer = evaluate(trained.model, {"test": test, "train": seen}, place, threads)
     lcurve = {k: _thinned(column) for k, column in read_lcurve(place / "train" / "lcurve.out").items()}
-    found = {
-        "key": key,
+    return {
         "name": job.name,
         "seed": job.seed,
         "n_frames": len(job.frames),
@@ -201,9 +205,6 @@ def _make(
         "train": errors_of(seen, answer, "train"),
         "lcurve": lcurve,
     }
-    write_json(place / DONE, found)
-    shutil.rmtree(place / "train" / "data", ignore_errors=True)  # the frames are kept where they came from
-    return found
 
 
 def _some(mask: Any) -> Any:
@@ -254,8 +255,6 @@ def evaluate(
         "out": str(out),
     }
     write_json(job, asked)
-    import sys
-
     command = [sys.executable, "-m", "ionstride.trainings.evaluator", str(job.absolute())]
     run_program(command, folder=place, log=(place / "evaluate.log").absolute(), env=environment(threads))
     with np.load(out, allow_pickle=False) as archive:

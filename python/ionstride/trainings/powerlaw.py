@@ -90,15 +90,20 @@ def fit_power_law(size: Array, error: Array, seed: int = 0) -> PowerLaw:
     noise = rng.choice(residual * math.sqrt(len(residual) / dof), (REPLICAS, len(size)))
     noise *= np.sqrt(dof / rng.chisquare(dof, REPLICAS))[:, None]
     replicas = _fit(size, np.log(_curve(theta, size)) + noise)
+    mean, mean_low, mean_high = _mean(told)
     return PowerLaw(
-        *map(float, theta),
+        a=float(theta[0]),
+        b=float(theta[1]),
+        c=float(theta[2]),
         scatter=scatter,
         dof=dof,
         falls=_falls(size, told),
         replicas=replicas,
         smallest=float(sizes[0]),
         largest=float(sizes[-1]),
-        **_mean(told),
+        mean=mean,
+        mean_low=mean_low,
+        mean_high=mean_high,
     )
 
 
@@ -137,7 +142,7 @@ def _best(b: Array, ratio: Array, level: Array, weight: Array) -> Array:
     sw, sx, sy = w.sum(-1), (w * x).sum(-1), (w * y).sum(-1)
     sxx, sxy = (w * x * x).sum(-1), (w * x * y).sum(-1)
     free = sw * sxx - sx**2
-    a = (sw * sxy - sx * sy) / np.maximum(free, 1e-300)
+    a = (sw * sxy - sx * sy) / np.maximum(free, 1e-12 * sw * sxx)
     c = (sy - a * sx) / sw
     a, c = np.where(c < 0.0, sxy / sxx, a), np.maximum(c, 0.0)
     a, c = np.where(a < 0.0, 0.0, a), np.where(a < 0.0, sy / sw, c)
@@ -165,12 +170,13 @@ def _falls(size: Array, told: Array) -> bool:
     return bool(line.slope + t.ppf(0.975, len(size) - 2) * line.stderr < 0.0)
 
 
-def _mean(told: Array) -> dict[str, float]:
+def _mean(told: Array) -> tuple[float, float, float]:
+    """Return the mean error over all sizes (geometric) with its interval."""
     from scipy.stats import t
 
     half = float(t.ppf(0.975, len(told) - 1) * told.std(ddof=1) / math.sqrt(len(told)))
     centre = float(told.mean())
-    return {"mean": math.exp(centre), "mean_low": math.exp(centre - half), "mean_high": math.exp(centre + half)}
+    return math.exp(centre), math.exp(centre - half), math.exp(centre + half)
 
 
 def frames_needed(law: PowerLaw, target: float) -> dict[str, Any]:
