@@ -76,6 +76,11 @@ def grid_settings(axes: Sequence[Axis], fixed: Sequence[str]) -> list[tuple[dict
         settings = load_study(None, [*fixed, *words]).potential
         if settings.model:
             raise InputError("potential.model is a ready model; a sweep trains its own")
+        if settings.descriptor != "dpa3" and settings.axis_neuron > settings.neuron[-1]:
+            raise InputError(
+                f"potential.axis_neuron = {settings.axis_neuron} is more than the last of potential.neuron = "
+                f"{list(settings.neuron)}; add --set potential.axis_neuron=4, or another that fits all choices"
+            )
         if as_dict(settings) in seen:
             raise InputError(f"the grid holds the same settings twice: {', '.join(words)}")
         seen.append(as_dict(settings))
