@@ -18,6 +18,7 @@ examples:
   ionstride learning-curve lips/frames.npz --frame-number lips/time_index.npy --sizes 50,200,800 --out curve
   ionstride learning-curve initial iteration_[012] --test iteration_3 --sizes 50,100,200,400,800,1500 --out curve
   ionstride learning-curve set --sizes 50,100,200 --set potential.neuron=[25,50,100] --out curve
+  ionstride learning-curve set --sizes 100,400,800 --md-ps 100 --md-K 600 --md-set md.timestep_fs=2 --out curve    and D
 Errors are those on one fixed set of frames that no training sees: --test, or whole runs or blocks of time held out of
 FRAMES.  Writes curve.json, curve.html and figures.  Run again after a crash, or with further sizes: finished trainings
 are kept, begun ones go on.
@@ -49,6 +50,11 @@ def add_parsers(commands: Any, command: Any) -> None:
         "--target-force", type=float, metavar="X", help="force error wanted, meV/Å: frames needed for it"
     )
     curve.add_argument("--target-energy", type=float, metavar="X", help="energy error wanted, meV/atom")
+    md = curve.add_argument_group("D against the number of frames (optional: MD with every potential)")
+    md.add_argument("--md-ps", type=float, metavar="X", help="length of the MD of each potential, ps")
+    md.add_argument("--md-K", type=float, metavar="K", help="its temperature")
+    md.add_argument("--mobile", default="Li", metavar="EL", help="element whose D is wanted (default Li)")
+    md.add_argument("--md-set", action="append", default=[], metavar="KEY=VALUE", help="such as md.timestep_fs=2")
     grid = command(commands, "sweep", "errors and cost of potentials over a grid of settings", SWEEP_EXAMPLES)
     _frames(grid)
     grid.add_argument(
@@ -79,12 +85,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _curve(args: argparse.Namespace) -> int:
-    from . import trainings
+    from . import training_md, trainings
     from .runrecord import lock_folder
     from .settings import as_dict, load_study
     from .trainings.curve import planned, without_compression
 
-    settings = without_compression(load_study(None, _fixed(args)).potential)
+    settings = load_study(None, _fixed(args)).potential
+    if args.md_ps is None:
+        settings = without_compression(settings)
+    training_md.check_md(args)
     targets = {"force": args.target_force, "energy": args.target_energy}
     for name, target in targets.items():
         if target is not None and not 0.0 < target < float("inf"):
@@ -97,14 +106,18 @@ def _curve(args: argparse.Namespace) -> int:
     parts, leak = _parts(args)
     planned(plan, parts, settings)  # what cannot be made is refused before anything is
     _tell(screen, parts, leak)
-    with lock_folder(args.out), screen.working():
-        found = trainings.learning_curve(
-            parts, plan, settings, args.out, cores=_cores(args), say=screen.say,
-            progress=lambda done, of, text: screen.news("training steps", done, of, text),
-        )  # fmt: skip
+    with lock_folder(args.out):
+        with screen.working():
+            found = trainings.learning_curve(
+                parts, plan, settings, args.out, cores=_cores(args), say=screen.say,
+                progress=lambda done, of, text: screen.news("training steps", done, of, text),
+            )  # fmt: skip
+        if args.md_ps is not None:
+            training_md.run_md(args, found["rows"], screen)
+            found |= {"md_ps": args.md_ps, "md_K": args.md_K, "mobile": args.mobile}
     found |= {"settings": as_dict(settings), "notes": _leak_notes(leak) + found["notes"], **_about(args, parts, leak)}
     _write(screen, args.out, "curve", found)
-    for line in curve_lines(found):
+    for line in [*curve_lines(found), *(training_md.md_lines(found) if args.md_ps is not None else [])]:
         screen.say(line)
     return 0
 

@@ -32,7 +32,8 @@ LEVEL = {
     "commands": 5,
     "mdgan_commands": 5,
     "mdgan_training": 5,
-    "training_commands": 5,
+    "training_md": 5,
+    "training_commands": 6,
     "cli": 8,
     "__main__": 9,
 }

@@ -1,4 +1,4 @@
-"""`ionstride learning-curve` and `sweep`, and a real model whose elements are known: real trainings, killed and gone on."""
+"""`ionstride learning-curve` and `sweep`: real trainings, killed and gone on; a real model and its elements."""
 
 import json
 import os
@@ -111,6 +111,8 @@ def test_a_model_is_right_about_its_own_elements(killed, ionstride, tmp_path):
         (["--sizes", "6,8", "--target-force", "-1"], "--target-force"),
         (["--sizes", "6,8", "--test", "frames.npz"], "trained on"),
         (["--sizes", "6,8", "--test-fraction", "0.9"], "--test-fraction"),
+        (["--sizes", "6,8", "--md-ps", "1"], "--md-K"),
+        (["--sizes", "6,8", "--md-ps", "1", "--md-K", "300", "--md-set", "md.timestep_fs=50"], "timestep_fs"),
     ],
 )
 def test_wrong_curves_are_refused(ionstride, tmp_path, words, said):

@@ -42,7 +42,7 @@ def frames(counts=(60, 30), symbols=("Li", "S", "Li")):
 
 @pytest.mark.parametrize(("b", "c"), [(0.5, 30.0), (0.7, 10.0), (0.35, 0.0)])
 def test_intervals_cover_the_true_power_law(b, c):
-    """Fault: intervals too narrow make a number of frames a promise.  Of 24 known curves 19 at least must be covered."""
+    """Fault: intervals too narrow make a number of frames a promise; of 24 curves 19 must be covered."""
     covered = np.zeros(3)
     for seed in range(24):
         law = fit_power_law(SIZES, errors(1000.0, b, c, 0.04, seed), seed)

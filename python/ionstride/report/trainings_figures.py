@@ -58,6 +58,31 @@ def error_figure(found: Table, name: str) -> "Figure":
     return figure
 
 
+def diffusivity_figure(found: Table) -> "Figure":
+    """Draw D of MD with each potential against the number of frames it was trained on, with 95 % intervals."""
+    with style():
+        figure, (ax,) = new_figure()
+        for row in found["rows"]:
+            told = row["md"]
+            if not told["D_self_cm2_s"]:
+                continue
+            low, high = told["D_self_cm2_s"]["ci95"]
+            if told["verdict"] != "diffusive":
+                ax.plot(row["size"], high, "v", color=FAINT, markersize=5)
+                continue
+            value = told["D_self_cm2_s"]["value"]
+            ax.errorbar(
+                row["size"], value, yerr=[[value - low], [high - value]], fmt="o", color=ACCENT, markersize=4.5,
+                linewidth=1.0, capsize=2,
+            )  # fmt: skip
+        ax.set_xlabel("frames given to the training")
+        ax.set_ylabel(f"D of {found['mobile']} (cm²/s)")
+        log_axis(ax, "x")
+        log_axis(ax, "y")
+        _tick_sizes(ax, [row["size"] for row in found["rows"]])
+    return figure
+
+
 def _tick_sizes(ax: "Axes", sizes: Sequence[float]) -> None:
     """Put the ticks where trainings are, those too near each other left out."""
     from matplotlib.ticker import FixedLocator, NullLocator

@@ -52,6 +52,18 @@ def _curve(r: Table, out: Path) -> list[str]:
         )
         for name, fit in r["fits"].items()
     ]
+    names = [f"curve_{name}.svg" for name in r["fits"]]
+    if any((row.get("md") or {}).get("D_self_cm2_s") for row in r["rows"]):
+        pictures.append(
+            _drawn(
+                trainings_figures.diffusivity_figure(r),
+                f"D of {r['mobile']} in MD of {r['md_ps']:g} ps at {r['md_K']:g} K with each potential, against the "
+                "number of frames; bars are 95 % intervals, triangles upper bounds.",
+                "curve_D",
+                out,
+            )
+        )
+        names.append("curve_D.svg")
     text = render(
         "curve.html.j2",
         r=r,
@@ -61,7 +73,7 @@ def _curve(r: Table, out: Path) -> list[str]:
         spread=_spread,
     )
     write_page(out / "curve.html", text)
-    return ["curve.html", *(f"curve_{name}.svg" for name in r["fits"])]
+    return ["curve.html", *names]
 
 
 def _curve_tiles(r: Table) -> list[dict[str, str]]:
