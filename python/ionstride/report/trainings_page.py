@@ -175,7 +175,7 @@ def _sweep_tiles(rows: list[dict[str, Any]], r: Table) -> list[dict[str, str]]:
         }
     ]
     alike = [row for row in rows if row["told_from_best"] is False and row["evaluation_s"]]
-    if best["evaluation_s"]:
+    if best["evaluation_s"] and r["verdict"]["factor"]:
         cheapest = min([best, *alike], key=lambda row: float(row["evaluation_s"]))
         said = "the best itself" if cheapest is best else f"{cheapest['label']}, which cannot be told from the best"
         tiles.append(
