@@ -270,7 +270,7 @@ def _tell(screen: Screen, parts: "HeldOut", leak: dict[str, Any]) -> None:
     distance = f"; nearest training frame {near['min']:.3f} Å (rms) away, median {near['median']:.3f} Å" if near else ""
     left = f", {parts.left_out} left out between them" if parts.left_out else ""
     screen.say(f"test on {len(parts.test)} frames ({parts.rule}){distance}")
-    screen.say(f"train on draws of {len(parts.pool)} frames{left}")
+    screen.say(f"{len(parts.pool)} frames to train on{left}")
     for note in _leak_notes(leak):
         screen.warn(note)
 
