@@ -1,6 +1,7 @@
 """What each command does, once its arguments are read."""
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,7 @@ def deck(args: argparse.Namespace) -> int:
     """``ionstride deck``."""
     from . import potential, structure
     from .campaign import choose_layout, write_deck
+    from .deck.typecheck import check_deck_types
     from .runrecord import cores
     from .stages.md import planned_runs, study_deck
 
@@ -203,9 +205,11 @@ def deck(args: argparse.Namespace) -> int:
     cell = structure.read_structure(study.path(study.structure.file))
     repeats = study.structure.supercell
     cell = structure.make_supercell(cell, (repeats[0], repeats[1], repeats[2]))
-    potential.backend_of(model)
-    if study.potential.model_type_map:
-        potential.check_elements(cell.symbols, study.potential.model_type_map, model)
+    with tempfile.TemporaryDirectory(prefix="ionstride-deck-") as logs:
+        type_map = potential.checked_type_map(
+            model, study.potential.model_type_map, Path(logs), "potential.model_type_map"
+        )
+    potential.check_elements(cell.symbols, type_map, model)
     if study.md.cell == "npt":
         raise InputError(
             'md.cell = "npt" needs the runs that find the cell: use \'ionstride run\', or md.cell = "given"'
@@ -218,6 +222,7 @@ def deck(args: argparse.Namespace) -> int:
     screen = Screen()
     for one in runs:
         rendered = study_deck(study, one, model.absolute(), ranks=layout.ranks, threads=layout.threads)
+        check_deck_types(rendered.files, type_map, str(model))
         write_deck(rendered, args.out / rendered.id)
         screen.say(f"{args.out / rendered.id}: {', '.join(rendered.files)}")
     return 0

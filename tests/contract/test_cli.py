@@ -196,6 +196,7 @@ def test_deck_is_written_and_nothing_run(ionstride, study):
     """`ionstride deck` is text only: it needs no LAMMPS and no GPU."""
     (study / "model.pb").write_bytes(b"x")
     words = ["--model", "model.pb", "--out", "decks", "--set", "md.gpus=2", "--set", "md.replicas=2"]
+    words += ["--set", 'potential.model_type_map=["Li", "S"]']  # this model does not say
     code, _, err = ionstride("deck", "study.toml", *words, cwd=study, env={"PATH": "/nowhere"})
     assert code == 0, err
     assert sorted(p.name for p in (study / "decks").iterdir()) == [

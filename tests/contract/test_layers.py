@@ -18,6 +18,7 @@ LEVEL = {
     **dict.fromkeys(ROOMS, 1),
     "learning": 2,
     "mdgan": 2,
+    "trainings": 2,
     "report": 2,
     "stages": 3,
     "study": 4,
@@ -31,6 +32,8 @@ LEVEL = {
     "commands": 5,
     "mdgan_commands": 5,
     "mdgan_training": 5,
+    "training_md": 5,
+    "training_commands": 6,
     "cli": 8,
     "__main__": 9,
 }

@@ -163,7 +163,7 @@ def _by_blocks(  # noqa: PLR0917
     for group in np.unique(frames.group):
         members = np.flatnonzero(frames.group == group)
         number = frames.frame_number[members]
-        here = gap if gap is not None else _memory_gap(frames.take(members))
+        here = gap if gap is not None else memory_gap(frames.take(members))
         gaps[names[int(group)]] = here
         pieces = [p for p in np.array_split(members, min(blocks, len(members))) if len(p)]
         count = round(fraction * len(pieces))
@@ -178,7 +178,7 @@ def _by_blocks(  # noqa: PLR0917
     return train & ~valid, valid
 
 
-def _memory_gap(frames: LabelledFrames) -> int:
+def memory_gap(frames: LabelledFrames) -> int:
     """Return how many frame numbers the forces of a run remember: none where frames are independent."""
     memory = force_memory(frames)
     if memory is None or memory["independent"]:

@@ -13,6 +13,7 @@ from ..errors import InputError, MissingToolError
 from ..records import RigidIons, RunDeck, Structure
 from ..settings import MdSettings
 from ..units import FS_TO_PS
+from .typecheck import check_deck_types
 
 SKIN_A = 1.0
 CHEAP_SKIN_A = 2.0
@@ -157,7 +158,7 @@ def render_deck(
     ------
     InputError
         If the structure has an element not in `elements`, is not neutral in the charges of `rigid_ions`, or all
-        atoms are mobile where their paths are wanted from the others'.
+        atoms are mobile where their paths are wanted from the others'; or if a template muddles the elements.
     """
     import jinja2
 
@@ -225,6 +226,7 @@ def render_deck(
     except jinja2.UndefinedError as error:
         raise InputError(f"a LAMMPS template asks for something the deck does not have: {error}") from error
     files["data.lmp"] = data_file(structure, elements, title, rigid_ions.charge_e if rigid_ions else None)
+    check_deck_types(files)
     settings = {
         "phases": [dataclasses.asdict(p) for p in phases],
         "timestep_fs": md.timestep_fs,

@@ -97,12 +97,16 @@ def read_deepmd(folder: Path) -> Part:
         raise FormatError(folder, "is marked as not periodic (nopbc), wanted a periodic crystal")
     if not (folder / "type_map.raw").is_file():
         raise FormatError(folder, "type_map.raw is missing; it names the element of each type")
-    names = (folder / "type_map.raw").read_text().split()
+    names = _type_names(folder / "type_map.raw")
     try:
         types = [int(t) for t in (folder / "type.raw").read_text().split()]
+        if min(types, default=-1) < 0:  # Python would count from the end
+            raise ValueError("types count from 0")
         symbols = tuple(names[t] for t in types)
     except (ValueError, IndexError) as error:
-        raise FormatError(folder / "type.raw", f"holds a type that is none of 0 to {len(names) - 1}") from error
+        raise FormatError(
+            folder / "type.raw", f"holds a type that is none of 0 to {len(names) - 1} ({' '.join(names)})"
+        ) from error
     sets = sorted(p for p in folder.glob("set.*") if p.is_dir())
     if not sets:
         raise FormatError(folder, "holds no set.* folder")
@@ -128,6 +132,25 @@ def read_deepmd(folder: Path) -> Part:
     return Part(
         folder, symbols, whole["coord"], whole["box"], whole["energy"], whole["force"], virial, frame_number=number
     )
+
+
+def _type_names(file: Path) -> list[str]:
+    """Return the element of each type that type_map.raw names.
+
+    Raises
+    ------
+    FormatError
+        If one is no element, or stands there twice: two types would become one.
+    """
+    from ase.data import atomic_numbers
+
+    names = file.read_text().split()
+    for name in names:
+        if name not in atomic_numbers or name == "X":
+            raise FormatError(file, f"'{name}' is no element; types are named by element, such as Li")
+        if names.count(name) > 1:
+            raise FormatError(file, f"names {name} twice; each type is an element of its own")
+    return names
 
 
 def read_npz(file: Path) -> Part:

@@ -22,7 +22,7 @@ import numpy as np
 from ..errors import FormatError, InputError
 from ..records import LabelledFrames, join_frames
 from ..runrecord import command_line, read_json, scratch, versions, write_json
-from .files import check_part
+from .files import check_part, formula
 from .formats import NUMBERS, read_deepmd
 from .gather import Gathered, Source
 from .kinds import SET_FILE
@@ -169,6 +169,10 @@ def load_set(folder: Path) -> Gathered:
         check_part(part)
         if len(part) != system["n_frames"]:
             raise FormatError(place, f"holds {len(part)} frames, {SET_FILE} says {system['n_frames']}")
+        if formula(part.symbols) != system["formula"]:
+            raise FormatError(
+                place, f"holds {formula(part.symbols)} by its type_map.raw, {SET_FILE} says {system['formula']}"
+            )
         source = about["sources"][system["group"]]
         frames = LabelledFrames(
             symbols=part.symbols,

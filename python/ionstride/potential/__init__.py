@@ -1,7 +1,7 @@
 """Potentials: Deep Potentials trained and tested, models of the user's own, rigid ions."""
 
 from .dataset import neighbours_needed, some_of, split_frames, write_dataset
-from .model import backend_of, check_elements, read_type_map
+from .model import backend_of, check_elements, checked_type_map, read_type_map
 from .quality import errors, force_rmse, predict
 from .rigid_ions import RIGID_IONS, read_rigid_ions
 from .train import BACKENDS, Trained, check_backend, read_lcurve, train_ensemble, train_potential
@@ -13,6 +13,7 @@ __all__ = [
     "backend_of",
     "check_backend",
     "check_elements",
+    "checked_type_map",
     "errors",
     "force_rmse",
     "neighbours_needed",

@@ -20,6 +20,7 @@ from .mechanism_figures import (
 from .page import write_report, write_results
 from .simulation_figures import md_figure, structure_figure
 from .summary import summary_table
+from .trainings_page import write_trainings_page
 
 __all__ = [
     "arrhenius_figure",
@@ -47,4 +48,5 @@ __all__ = [
     "write_evaluation_page",
     "write_report",
     "write_results",
+    "write_trainings_page",
 ]

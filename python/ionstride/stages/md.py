@@ -11,6 +11,7 @@ from ..campaign import THERMO_COLUMNS, Job, Options, Outcome, Watch, check_lammp
 from ..checks import Array
 from ..deck import Phase, cell_phases, check_md, lmp_command, production_phases, render_deck
 from ..deck.render import to_lammps_frame
+from ..deck.typecheck import check_deck_types, check_restart_types
 from ..errors import InputError, PhysicsError
 from ..geometry import intact_frames
 from ..process import find_mpirun
@@ -105,6 +106,7 @@ class MdWork:
     ----------
     study, polyhedra, models, folder : the study, what must stay whole, the potentials and where it all goes.
     models_sha256 : content of the potentials: a retrained one under the same name is another.
+    type_map : elements the potentials know, in their order.
     shortest_A : shortest distance of each pair in the reference frames; empty where not known.
     lmp : the LAMMPS program, already looked at.
     cores : cores to use.
@@ -116,6 +118,7 @@ class MdWork:
     models: list[Path]
     folder: Path
     models_sha256: list[str]
+    type_map: tuple[str, ...]
     shortest_A: dict[str, float]
     lmp: str
     cores: int
@@ -185,9 +188,9 @@ def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
     def job(run: Run) -> Job:
         id, temperature, replica, structure, phases = run
         place, model = work.folder / id, work.which(replica)
-        return Job(
-            place,
-            lambda restart: study_deck(
+
+        def render(restart: tuple[str, int] | None) -> RunDeck:
+            rendered = study_deck(
                 study,
                 run,
                 work.models[model],
@@ -196,7 +199,15 @@ def _run_all(work: MdWork, runs: list[Run], what: int) -> list[Outcome]:
                 restart=restart,
                 what=what,
                 shortest_A=work.shortest_A,
-            ),
+            )
+            check_deck_types(rendered.files, work.type_map, str(work.models[model]))
+            if restart is not None:
+                check_restart_types(place / restart[0], rendered.files["data.lmp"])
+            return rendered
+
+        return Job(
+            place,
+            render,
             phases[-1].stop,
             lambda: Watch(place, structure, work.polyhedra, md.min_intact, md.min_distance, temperature, frames_2ps),
             [work.models_sha256[model], md.min_intact, md.min_distance, [str(p) for p in work.polyhedra]],
@@ -322,6 +333,7 @@ def make(work: Work) -> list[str]:
             [one.resolve() for one in models],
             work.folder("md"),
             described.get("models_sha256", [described["sha256"]]),
+            type_map,
             described.get("shortest_A", {}),
             lmp,
             work.cores,

@@ -92,6 +92,8 @@ def make(work: Work) -> list[str]:
             progress=news,
         )
         trained = every[0]
+        for one in every:
+            potential.checked_type_map(one.model, type_map, folder, "its training")
         held_out, split = potential.split_frames(frames, settings.valid_fraction, work.study.seed)
         flag = potential.BACKENDS[settings.backend][0]
         errors: dict[str, Any] = {}
@@ -192,7 +194,7 @@ def _given_potential(work: Work, folder: Path, cell: Structure) -> list[str]:
     settings = work.study.potential
     model = work.study.path(settings.model)
     backend = potential.backend_of(model)
-    type_map = settings.model_type_map or potential.read_type_map(model, folder)
+    type_map = potential.checked_type_map(model, settings.model_type_map, folder, "potential.model_type_map")
     potential.check_elements(cell.symbols, type_map, model)
     write_json(
         folder / "potential.json",

@@ -178,9 +178,19 @@ def _unwrapped_columns(columns: Sequence[str]) -> bool:
 
 
 def check_same_atoms(files: Sequence[Path], part: dict[str, Any], first: dict[str, Any]) -> None:
-    """Raise `InputError` if two parts of a run do not hold the same atoms."""
+    """Raise `InputError` if two parts of a run do not hold the same atoms, by id, type and element."""
+    listed = ", ".join(map(str, files))
     if not np.array_equal(part["id"], first["id"]):
-        raise InputError(f"the dumps {', '.join(map(str, files))} hold different atoms; give segments of one run")
+        raise InputError(f"the dumps {listed} hold different atoms; give segments of one run")
+    for column in ("type", "element"):
+        if part[column] is not None and first[column] is not None:
+            differs = np.flatnonzero(np.asarray(part[column]) != np.asarray(first[column]))
+            if len(differs):
+                k = int(differs[0])
+                raise InputError(
+                    f"the dumps {listed} disagree: atom {int(first['id'][k])} is of {column} {first[column][k]} in one "
+                    f"and {part[column][k]} in another; give segments of one run"
+                )
 
 
 def elements_of(path: Path, part: dict[str, Any], types: Sequence[str] | None) -> tuple[str, ...]:
@@ -189,19 +199,34 @@ def elements_of(path: Path, part: dict[str, Any], types: Sequence[str] | None) -
     Raises
     ------
     InputError
-        If the dump names no elements and `types` does not name those of all types.
+        If the dump names no elements and `types` does not name those of all types, or names others than the dump.
     """
+    named = None if part["element"] is None else tuple(part["element"])
+    if named is not None and part["type"] is not None and _unnamed(part["type"], named):
+        named = None
     if types is not None and part["type"] is not None:
         largest = int(np.max(part["type"]))
         if largest > len(types):
             raise InputError(f"{path}: atoms have types up to {largest}, but --types names {len(types)}: {list(types)}")
-        return tuple(types[int(t) - 1] for t in part["type"])
-    if part["element"] is not None:
-        return tuple(part["element"])
+        given = tuple(types[int(t) - 1] for t in part["type"])
+        wrong = next((k for k, name in enumerate(named or ()) if name != given[k]), None)
+        if named is not None and wrong is not None:
+            raise InputError(
+                f"{path}: --types says type {int(part['type'][wrong])} is {given[wrong]}, but the dump's own element "
+                f"column says {named[wrong]}; leave --types out, or correct it"
+            )
+        return given
+    if named is not None:
+        return named
     raise InputError(
         f"{path} names no elements: give them in type order with --types (types=['Li', 'P', 'S']), "
         "or write the dump with an element column and dump_modify element"
     )
+
+
+def _unnamed(types: Any, named: tuple[str, ...]) -> bool:
+    """Return whether all of several types are called C, as LAMMPS does where ``dump_modify element`` is missing."""
+    return set(named) == {"C"} and len(np.unique(types)) > 1
 
 
 def times_of(plan: DumpPlan, timestep_ps: float | None, frame_ps: float | None) -> Array:

@@ -17,6 +17,7 @@ import numpy as np
 
 TIMED = ("XTC", "TRR", "TNG", "NCDF", "NC", "H5MD", "PDB", "GSD")  # formats whose times can be trusted, in ps
 _INDEXED = (".xtc", ".trr")  # MDAnalysis leaves an index beside them
+MASS_TOLERANCE = 0.02
 FAILED = 3  # exit code of a job that ended in a sentence
 
 
@@ -82,9 +83,11 @@ def symbols_of(universe: Any, name: str, types: Sequence[str] | None) -> tuple[s
             numbers = [int(t) for t in atoms.types]
             if min(numbers) < 1:
                 raise ValueError("types count from 1")
-            return tuple(types[number - 1] for number in numbers)
+            symbols = tuple(types[number - 1] for number in numbers)
         except (ValueError, IndexError, AttributeError) as error:
             raise SaidError("input", f"{name}: --types {list(types)} does not fit the atom types of it") from error
+        _check_masses(atoms, numbers, symbols, name)
+        return symbols
     if hasattr(atoms, "elements") and all(atoms.elements):
         return tuple(str(e) for e in atoms.elements)
     from MDAnalysis.guesser.tables import masses
@@ -95,6 +98,22 @@ def symbols_of(universe: Any, name: str, types: Sequence[str] | None) -> tuple[s
             if all(g in masses for g in guessed):
                 return guessed
     raise SaidError("input", f"{name} names no elements; give them in type order with --types")
+
+
+def _check_masses(atoms: Any, numbers: Sequence[int], symbols: Sequence[str], name: str) -> None:
+    """Raise `SaidError` if a topology has masses that are not those of the elements given; unknown ones are 0."""
+    from MDAnalysis.guesser.tables import masses
+
+    there = np.array(getattr(atoms, "masses", np.zeros(len(symbols))), dtype=np.float64)
+    if len(set(there.tolist())) == 1:  # one element, or a stand-in
+        return
+    for number, symbol, mass in dict.fromkeys(zip(numbers, symbols, there.tolist(), strict=True)):
+        wanted = masses.get(symbol.upper(), masses.get(symbol, 0.0))
+        if mass > 0.0 and wanted > 0.0 and abs(mass / wanted - 1.0) > MASS_TOLERANCE:
+            raise SaidError(
+                "input",
+                f"{name}: --types says type {number} is {symbol}, but its mass there is {mass:g}, not {wanted:g}",
+            )
 
 
 def _job(job: dict[str, Any]) -> int:
