@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from . import __version__, dataset_commands, label_commands
+from . import __version__, dataset_commands, judge_commands, label_commands
 from .errors import IonstrideError
 from .settings import STAGES
 
@@ -140,6 +140,7 @@ def parser() -> argparse.ArgumentParser:
 
     dataset_commands.add_parsers(commands, _command)
     label_commands.add_parsers(commands, _command)
+    judge_commands.add_parser(commands, _command)
 
     _mdgan(commands)
     _command(commands, "doctor", "what is installed, what runs, what is missing", "")
@@ -219,6 +220,8 @@ def _dispatch(args: argparse.Namespace) -> int:
         return dataset_commands.run(args)
     if args.command.startswith("label"):
         return label_commands.run(args)
+    if args.command == "judge":
+        return judge_commands.run(args)
     if args.command == "run":
         return commands.run(args)
     if args.command == "analyze":
