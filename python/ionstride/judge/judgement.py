@@ -10,7 +10,7 @@ import numpy as np
 from .. import potential
 from ..checks import Array, check_mobile
 from ..errors import InputError, PhysicsError
-from ..records import LabelledFrames, Structure, Trajectory
+from ..records import LabelledFrames, Structure, Trajectory, join_frames
 from ..runrecord import versions
 from ..ui import Screen
 from . import accuracy, barrier, diffusion, ensemble, geometries, hops, nve, structure, verdicts
@@ -228,10 +228,8 @@ def _same_atoms(subject: Subject, paths: Sequence[Trajectory]) -> bool:
 def _structure(subject: Subject) -> dict[str, Any]:
     kelvin = compared_K(subject)
     runs = _paths(_at(subject, kelvin))
-    if not runs:
+    if not runs or not subject.series:
         return {"why": _no_md(subject)}
-    if not subject.series:
-        return {"why": f"no reference trajectory to compare with: {subject.no_series}"}
     reference = [run.path for run in subject.series]
     if set(runs[0].symbols) != set(reference[0].symbols):
         return {"why": "the MD has other elements than the reference"}
@@ -249,6 +247,8 @@ def _structure(subject: Subject) -> dict[str, Any]:
 
 
 def _no_md(subject: Subject) -> str:
+    if not subject.series:
+        return f"there is no reference trajectory: {subject.no_series}"
     if not subject.md:
         return subject.no_md
     if not complete(subject.md):
@@ -284,7 +284,7 @@ def _diffusion(subject: Subject, threads: int) -> dict[str, Any]:
             }
         )
     kelvin = compared_K(subject)
-    if not subject.md or kelvin is None:
+    if kelvin is None or not subject.series:
         found["compared"] = {"ratio": None, "verdict": "unknown", "words": f"cannot be told: {_no_md(subject)}"}
         return found
     here = next(row for row in found["md"] if row["temperature_K"] == kelvin)
@@ -340,17 +340,17 @@ def _ensemble(subject: Subject, predicted: Sequence[accuracy.Predicted], how: Ho
     }
     kelvin = compared_K(subject)
     runs = _at(subject, kelvin) or complete(subject.md)
-    runs = [run for run in runs if run.temperature_K == runs[0].temperature_K]
+    runs = [run for run in runs if run.temperature_K == max(r.temperature_K for r in runs)]
     if not runs:
-        return {**found, "why_md": _no_md(subject)}
-    seen: list[tuple[Array, Array]] = []
-    for run in runs:
-        assert run.path is not None
-        count = len(run.path.time_ps)
-        rows = np.unique(np.linspace(0, count - 1, min(count, max(20, ensemble.MOST_FRAMES // len(runs)))).astype(int))
-        looked = ensemble.as_frames(run.path, rows)
-        forces = [_predict(model, looked, how, f"{run.id}, model {k}") for k, model in enumerate(subject.models)]
-        seen.append((rows, ensemble.deviation([p.force_eV_A for p in forces])))
+        return {**found, "why_md": subject.no_md or "no MD run came to its end"}
+    most = max(20, ensemble.MOST_FRAMES // len(runs))
+    paths = _paths(runs)
+    rows_of = [np.unique(np.linspace(0, len(p.time_ps) - 1, min(len(p.time_ps), most)).astype(int)) for p in paths]
+    # The atoms of all runs of one temperature are those of one cell: one call of the back end serves them all.
+    looked = join_frames([ensemble.as_frames(p, rows) for p, rows in zip(paths, rows_of, strict=True)])
+    forces = [_predict(model, looked, how, f"model {k} on MD") for k, model in enumerate(subject.models)]
+    parts = np.split(ensemble.deviation([p.force_eV_A for p in forces]), np.cumsum([len(rows) for rows in rows_of])[:-1])
+    seen: list[tuple[Array, Array]] = list(zip(rows_of, parts, strict=True))
     values = np.concatenate([v for _, v in seen])
     found.update(
         {
@@ -388,7 +388,7 @@ def _nve(subject: Subject, how: How) -> dict[str, Any]:
         row = nve.short_run(model, start, T, how.nve_ps, timestep, how.scratch / f"nve_{k}", how.lmp)
         rows.append({"model": k, **row})
     if all("why" in row for row in rows):
-        return {"why": rows[0]["why"]}
+        return {"why": rows[0]["why"], "failed": rows}
     return {"runs": rows}
 
 

@@ -15,7 +15,8 @@ from ..results import Estimate
 FRAMES = 120
 BLOCKS = 6
 REACH_A = 7.0
-BIN_A = 0.1
+BIN_A = 0.05
+PEAK_A = 0.25
 RATTLE_PS = 1.0
 
 
@@ -57,7 +58,7 @@ def compare_pairs(md: Sequence[Trajectory], reference: Sequence[Trajectory]) -> 
 
     One number a pair: the largest difference over all distances, and the largest that two runs of the reference alone
     would show (each block of the reference against the rest, scaled to the lengths of both): beyond it MD is another
-    structure, and only then.  Where the first peak lies, to half a shell of 0.1 Å, is given beside.
+    structure, and only then.  Where the first peak lies is given beside.
 
     Parameters
     ----------
@@ -102,12 +103,14 @@ def _compared(pair: str, r: Array, md: Array, ref: Array) -> dict[str, Any]:
 
 
 def _top(r: Array, g: Array, at: int) -> float:
-    """Return where a parabola through a peak and its neighbours is highest."""
-    if not 0 < at < len(r) - 1:
-        return float(r[at])
-    below, middle, above = g[at - 1 : at + 2]
-    bend = 2.0 * middle - below - above
-    return float(r[at] + (0.5 * (above - below) / bend * (r[1] - r[0]) if bend > 0.0 else 0.0))
+    """Return the middle of a peak in Å: the mean distance within 0.25 Å of it, weighed by g, found again from there."""
+    middle = float(r[at])
+    for _ in range(5):
+        near = np.abs(r - middle) <= PEAK_A
+        if not g[near].sum() > 0.0:
+            break
+        middle = float(r[near] @ g[near] / g[near].sum())
+    return middle
 
 
 def rattle(paths: Sequence[Trajectory], element: str, mobile: str) -> Estimate | None:

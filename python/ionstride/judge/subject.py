@@ -387,7 +387,7 @@ def from_files(
     models = open_models(model_files, scratch)
     runs = open_md(md_folders, temperature_K) if md_folders else ()
     known = set(models[0].type_map)
-    notes = list(gathered.notes)
+    notes = [note for note in gathered.notes if not note.startswith("no source says its method")]
     fitting = {name: f for name, f in gathered.compositions.items() if set(f.symbols) <= known}
     if not fitting:
         present = sorted({s for f in gathered.compositions.values() for s in f.symbols})
@@ -399,7 +399,7 @@ def from_files(
     if len(set(short.values())) < len(short):
         short = {g: f"{g}: {Path(gathered.sources[g].path).parent.name}/{text}" for g, text in short.items()}
     if valid_fraction is None:
-        held_out, split = np.ones(len(frames), dtype=np.bool_), "as given; whether they were trained on is not known"
+        held_out, split = np.ones(len(frames), dtype=np.bool_), "as given: whether they were trained on is not known"
     else:
         held_out, split = potential.split_frames(frames, valid_fraction, seed)
     steps = {gathered.sources[g].frame_ps for g in short}

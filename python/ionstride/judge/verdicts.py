@@ -152,11 +152,15 @@ def _ensemble(r: Row) -> str:
 def _nve(n: Row) -> str:
     if "why" in n:
         return f"no drift at constant energy: {n['why']}"
-    parts = [
-        f"{said(row['drift_meV_atom_ps'])} meV/atom/ps over {row['ps']:g} ps" if "why" not in row else row["why"]
-        for row in n["runs"]
-    ]
-    return "at constant energy the total energy drifts by " + "; ".join(parts)
+    several = len(n["runs"]) > 1
+    parts = []
+    for row in n["runs"]:
+        name = f"model {row['model']}: " if several and "model" in row else f"{row['run']}: " if several else ""
+        if "why" in row:
+            parts.append(f"{name}none is known, {row['why']}")
+        else:
+            parts.append(f"{name}{said(row['drift_meV_atom_ps'])} meV/atom/ps over {row['ps']:g} ps")
+    return "drift of the total energy at constant energy: " + "; ".join(parts)
 
 
 def _intact(rows: Any) -> str:
