@@ -39,7 +39,7 @@ def add_parser(commands: Any, command: Any) -> None:
     judge.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for judge.json and judge.html")
     frames = judge.add_argument_group("labelled frames (with models; a study has its own)")
     frames.add_argument("--frames", nargs="+", type=Path, default=[], metavar="FRAMES", help="sets or files")
-    frames.add_argument("--frame-number", type=Path, metavar="F.npy", help="number of each frame in its run (one source)")
+    frames.add_argument("--frame-number", type=Path, metavar="F.npy", help="number of each frame (one source)")
     frames.add_argument(
         "--frame-step-ps", type=float, metavar="X", help="ps between frame numbers, where the frames do not say it"
     )
@@ -52,17 +52,24 @@ def add_parser(commands: Any, command: Any) -> None:
     physics.add_argument("--mobile", metavar="EL", help="the mobile element (a study says it)")
     physics.add_argument("--temperature", type=float, metavar="K", help="temperature of the reference")
     physics.add_argument(
-        "--md", nargs="+", type=Path, default=[], metavar="DIR", help="runs of MD with the models, or a study's md folder"
+        "--md",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="runs of MD, or a study's md folder",
     )
     physics.add_argument(
         "--reference", nargs="+", type=Path, default=[], metavar="TRAJ",
         help="trajectory of the reference method, parts in order, in place of the frames in order of time",
     )  # fmt: skip
     physics.add_argument("--frame-ps", type=float, metavar="X", help="ps between its frames, where it does not say")
-    physics.add_argument("--timestep-ps", type=float, metavar="X", help="ps of one of its MD steps (LAMMPS, CP2K, SIESTA)")
+    physics.add_argument(
+        "--timestep-ps", type=float, metavar="X", help="ps of one of its MD steps, where it says steps"
+    )
     physics.add_argument("--types", metavar="Li,P,S", help="elements of its LAMMPS types, where the dump has none")
     more = judge.add_argument_group("runs made for it")
-    more.add_argument("--nve-ps", type=float, default=2.0, metavar="X", help="run at constant energy; 0 = none (default 2)")
+    more.add_argument("--nve-ps", type=float, default=2.0, metavar="X", help="at constant energy; 0 = none (default 2)")
     more.add_argument("--lmp", default="lmp", metavar="PROGRAM", help="the LAMMPS program")
     more.add_argument("--threads", type=int, default=0, metavar="N", help="0 = all cores")
 
@@ -100,9 +107,7 @@ def run(args: argparse.Namespace) -> int:
             )
             subject = replace(subject, series=given)
         with screen.working():
-            found = judge(
-                subject, How(scratch, screen, args.threads or cores(), nve_ps=args.nve_ps, lmp=args.lmp)
-            )
+            found = judge(subject, How(scratch, screen, args.threads or cores(), nve_ps=args.nve_ps, lmp=args.lmp))
     found["command"] = command_line()
     written = write(found, args.out)
     for part, text in found["verdicts"].items():

@@ -19,14 +19,14 @@ SITE_A = 3.0
 KELVIN = 520.0
 
 
-def chain(barrier_eV, *, ions=60, duration_ps=25.0, record_ps=0.05, seed=3, uneven=True):
+def chain(barrier_eV, *, ions=60, duration_ps=25.0, record_ps=0.05, seed=3):
     """Ions that hop along x from site to site of a cosine potential, beside four atoms at rest; wells in y and z."""
     rng = np.random.default_rng(seed)
     kT, mobility, dt = KB_EV_K * KELVIN, 90.0, 0.002
     steps = round(duration_ps / dt)
     k = 2 * np.pi / SITE_A
     x = np.zeros((ions, 3))
-    keep = np.sort(rng.choice(steps, round(duration_ps / record_ps), replace=False)) if uneven else np.arange(0, steps, 25)
+    keep = np.sort(rng.choice(steps, round(duration_ps / record_ps), replace=False))
     kept = set(keep.tolist())
     out = []
     for step in range(steps):
@@ -38,9 +38,7 @@ def chain(barrier_eV, *, ions=60, duration_ps=25.0, record_ps=0.05, seed=3, unev
     place = np.column_stack([np.zeros(ions), 12.0 * np.arange(ions), np.full(ions, 6.0)])
     still = np.column_stack([np.zeros(4), 12.0 * np.arange(4), np.zeros(4)])
     positions = np.concatenate([r + place, np.broadcast_to(still, (len(r), 4, 3))], axis=1)
-    path = Trajectory(
-        ("Li",) * ions + ("S",) * 4, positions, np.diag([12.0, 12.0 * ions, 12.0]), keep * dt, KELVIN, {}
-    )
+    path = Trajectory(("Li",) * ions + ("S",) * 4, positions, np.diag([12.0, 12.0 * ions, 12.0]), keep * dt, KELVIN, {})
     return path, r
 
 
@@ -110,12 +108,17 @@ def walk(D_A2_ps, seed, *, ions=20, frames=400, dt=0.1):
     r = np.cumsum(steps, axis=0) + rng.random((ions, 3)) * 20.0
     still = np.broadcast_to(rng.random((5, 3)) * 20.0, (frames, 5, 3))
     return Trajectory(
-        ("Li",) * ions + ("S",) * 5, np.concatenate([r, still], axis=1), 20.0 * np.eye(3), np.arange(frames) * dt, 600.0, {}
+        ("Li",) * ions + ("S",) * 5,
+        np.concatenate([r, still], axis=1),
+        20.0 * np.eye(3),
+        np.arange(frames) * dt,
+        600.0,
+        {},
     )
 
 
 def test_ratio_of_two_walks_is_covered():
-    """Fault: an interval of D over D that does not hold the truth: 24 pairs of walks, one of half the D of the other."""
+    """Fault: an interval of D over D that does not hold the truth: 24 pairs of walks, half the D of the other."""
     held = 0
     for seed in range(24):
         a, b = (diffusion.fitted([walk(D, 100 * k + seed)], "Li", 1) for k, D in ((1, 0.5), (2, 1.0)))
@@ -159,7 +162,7 @@ def crystal(frames, seed, bond_A=2.0, rattle_A=0.08):
     """A cubic crystal of P, S beside each and Li, rattled."""
     rng = np.random.default_rng(seed)
     grid = 5.0 * np.array([[i, j, k] for i in range(2) for j in range(2) for k in range(2)])
-    atoms = np.concatenate([grid, grid + [bond_A, 0, 0], grid + [0, 2.5, 2.5]])
+    atoms = np.concatenate([grid, grid + np.array([bond_A, 0, 0]), grid + np.array([0, 2.5, 2.5])])
     symbols = ("P",) * 8 + ("S",) * 8 + ("Li",) * 8
     positions = atoms + rattle_A * rng.standard_normal((frames, 24, 3))
     return Trajectory(symbols, positions, 10.0 * np.eye(3), np.arange(frames) * 0.5, 600.0, {})
@@ -168,9 +171,11 @@ def crystal(frames, seed, bond_A=2.0, rattle_A=0.08):
 def test_g_of_r_agrees_with_itself_and_not_with_another():
     """Fault: sampling noise is told as another structure, or a bond 0.1 Å too long is not seen."""
     reference = crystal(120, 1)
-    assert all(p["largest_difference"] == 0.0 and not p["differs"] for p in structure.compare_pairs([reference], [reference]))
+    assert all(
+        p["largest_difference"] == 0.0 and not p["differs"] for p in structure.compare_pairs([reference], [reference])
+    )
     again = structure.compare_pairs([crystal(120, 2)], [reference])
-    assert sum(p["differs"] for p in again) <= 1
+    assert not any(p["differs"] for p in again)
     other = {p["pair"]: p for p in structure.compare_pairs([crystal(120, 3, bond_A=2.1)], [reference])}
     assert other["P-S"]["differs"]
     assert other["P-S"]["peak_md_A"] - other["P-S"]["peak_reference_A"] == pytest.approx(0.1, abs=0.03)
@@ -288,7 +293,7 @@ def test_runs_without_order_of_time_say_why():
 
 @pytest.mark.realdata
 def test_softened_forces_of_lips(realdata):
-    """Forces of a real run made 10 % softer must give a slope of 0.9, and a barrier lower by 10 % of the reference's."""
+    """Forces of a real run made 10 % softer must give a slope of 0.9 and a barrier lower by 10 %."""
     folder = realdata / "lips_aimd_520K"
     frames = read_frames([folder / "frames.npz"], frame_number=folder / "time_index.npy", method="DFT")
     (run,), why = in_time(frames, 0.002, 520.0, {0: "lips"})

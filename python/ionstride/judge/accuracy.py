@@ -19,7 +19,7 @@ MOST_POINTS = 3000
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a potential says of frames: energies (F) in eV, forces (F, N, 3) in eV/Å, virials (F, 3, 3) in eV or None."""
+    """What a potential says of frames: energies (F) in eV, forces (F, N, 3) in eV/Å, virials (F, 3, 3) in eV."""
 
     energy_eV: Array
     force_eV_A: Array

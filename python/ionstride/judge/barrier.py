@@ -19,9 +19,7 @@ NEAR_SADDLE = 1.0 / 6.0
 IN_SITE = (1.0 / 3.0, 2.0 / 3.0)
 
 
-def barrier_bias(
-    hops: Sequence[tuple[Hop, Array, Array, Array]], temperature_K: float
-) -> dict[str, Any]:
+def barrier_bias(hops: Sequence[tuple[Hop, Array, Array, Array]], temperature_K: float) -> dict[str, Any]:
     r"""Return what a potential adds to the barrier of the hops, from forces along them.
 
     .. math:: \Delta\Delta E = -\int_{\mathrm{site}}^{\mathrm{saddle}}
@@ -97,7 +95,8 @@ def _climb(count: Array, work: Array) -> Array:
 
 
 def _total(values: Array) -> Array:
-    return values.sum(axis=0, keepdims=True)
+    total: Array = values.sum(axis=0, keepdims=True)
+    return total
 
 
 def _profile(count: Array, reference: Array, model: Array, drawn: Array) -> dict[str, list[float]]:

@@ -95,7 +95,9 @@ def features(
     for p in polyhedra:
         if p.centre not in looked.symbols or p.ligand not in looked.symbols:
             continue
-        of = [coordination(f.symbols, f.positions_A, f.cell_A, p.centre, p.ligand, p.cutoff_A) for f in (looked, trained)]
+        of = [
+            coordination(f.symbols, f.positions_A, f.cell_A, p.centre, p.ligand, p.cutoff_A) for f in (looked, trained)
+        ]
         words = f"{p.centre} without its {p.count} {p.ligand} within {p.cutoff_A:g} Å"
         found.append(Feature(words, p.centre, of[0] != p.count, int((of[1] != p.count).sum())))
     energy = looked.energy_eV - trained.energy_eV.mean()
@@ -108,10 +110,7 @@ def features(
     return found
 
 
-
-def enrichment(
-    frames: LabelledFrames, force_eV_A: Array, found: Sequence[Feature]
-) -> tuple[list[dict[str, Any]], int]:
+def enrichment(frames: LabelledFrames, force_eV_A: Array, found: Sequence[Feature]) -> tuple[list[dict[str, Any]], int]:
     """Return the features whose atoms have larger force errors than others of their element, and how many were tried.
 
     The enrichment is the root mean square force error of the atoms that have it over that of the others of the same

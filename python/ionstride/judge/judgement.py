@@ -137,9 +137,7 @@ def _smaller(subject: Subject, chosen: Any) -> Subject:
         cell = run.path.cell_A if run.path.cell_A.ndim == 2 else run.path.cell_A[kept]
         path = replace(run.path, positions_A=run.path.positions_A[kept], cell_A=cell, time_ps=run.path.time_ps[kept])
         series.append(Series(run.name, path, place[run.rows[kept]]))
-    return replace(
-        subject, frames=subject.frames.take(chosen), held_out=subject.held_out[chosen], series=tuple(series)
-    )
+    return replace(subject, frames=subject.frames.take(chosen), held_out=subject.held_out[chosen], series=tuple(series))
 
 
 def _predict(model: Model, frames: LabelledFrames, how: How, name: str) -> accuracy.Predicted:
@@ -283,12 +281,12 @@ def _diffusion(subject: Subject, threads: int) -> dict[str, Any]:
                 **whole,
             }
         )
-    kelvin = compared_K(subject)
-    if kelvin is None or not subject.series:
+    at = compared_K(subject)
+    if at is None or not subject.series:
         found["compared"] = {"ratio": None, "verdict": "unknown", "words": f"cannot be told: {_no_md(subject)}"}
         return found
-    here = next(row for row in found["md"] if row["temperature_K"] == kelvin)
-    found["compared_K"] = kelvin
+    here = next(row for row in found["md"] if row["temperature_K"] == at)
+    found["compared_K"] = at
     found["compared"] = diffusion.ratio(here, found["reference"])
     found["by_run"] = [diffusion.ratio(row, found["reference"]) for row in here["runs"]]
     return found
@@ -349,7 +347,9 @@ def _ensemble(subject: Subject, predicted: Sequence[accuracy.Predicted], how: Ho
     # The atoms of all runs of one temperature are those of one cell: one call of the back end serves them all.
     looked = join_frames([ensemble.as_frames(p, rows) for p, rows in zip(paths, rows_of, strict=True)])
     forces = [_predict(model, looked, how, f"model {k} on MD") for k, model in enumerate(subject.models)]
-    parts = np.split(ensemble.deviation([p.force_eV_A for p in forces]), np.cumsum([len(rows) for rows in rows_of])[:-1])
+    parts = np.split(
+        ensemble.deviation([p.force_eV_A for p in forces]), np.cumsum([len(rows) for rows in rows_of])[:-1]
+    )
     seen: list[tuple[Array, Array]] = list(zip(rows_of, parts, strict=True))
     values = np.concatenate([v for _, v in seen])
     found.update(
@@ -384,8 +384,15 @@ def _nve(subject: Subject, how: How) -> dict[str, Any]:
     rows = []
     for k, model in enumerate(subject.models):
         how.screen.news(f"{how.nve_ps:g} ps at constant energy, model {k}", 0, 1)
-        T = kelvin or (runs[0].temperature_K if runs else 300.0)
-        row = nve.short_run(model, start, T, how.nve_ps, timestep, how.scratch / f"nve_{k}", how.lmp)
+        row = nve.short_run(
+            model,
+            start,
+            temperature_K=kelvin or (runs[0].temperature_K if runs else 300.0),
+            length_ps=how.nve_ps,
+            timestep_fs=timestep,
+            folder=how.scratch / f"nve_{k}",
+            lmp=how.lmp,
+        )
         rows.append({"model": k, **row})
     if all("why" in row for row in rows):
         return {"why": rows[0]["why"], "failed": rows}

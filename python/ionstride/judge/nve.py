@@ -59,7 +59,14 @@ def drift_of_run(run: MdRun) -> dict[str, Any] | None:
 
 
 def short_run(
-    model: Model, start: Structure, temperature_K: float, length_ps: float, timestep_fs: float, folder: Path, lmp: str
+    model: Model,
+    start: Structure,
+    *,
+    temperature_K: float,
+    length_ps: float,
+    timestep_fs: float,
+    folder: Path,
+    lmp: str,
 ) -> dict[str, Any]:
     """Run MD at constant energy from a frame, after 0.4 ps with a thermostat; return its drift, or ``why`` not.
 

@@ -33,7 +33,8 @@ def draws(count: int, seed: int = 1, resamples: int = RESAMPLES) -> Array:
 
 def summed(values: Array, block: IntArray) -> Array:
     """Return the sums of values (F) over blocks (F), (B)."""
-    return np.bincount(block, weights=values, minlength=int(block.max()) + 1)
+    total: Array = np.bincount(block, weights=values, minlength=int(block.max()) + 1).astype(np.float64)
+    return total
 
 
 def mean_estimate(total: Array, count: Array, root: bool = False) -> Estimate:

@@ -13,7 +13,7 @@ from ..records import LabelledFrames, Trajectory
 from ..results import Estimate
 
 FRAMES = 120
-BLOCKS = 6
+BLOCKS = 8
 REACH_A = 7.0
 BIN_A = 0.05
 PEAK_A = 0.25
@@ -57,7 +57,8 @@ def compare_pairs(md: Sequence[Trajectory], reference: Sequence[Trajectory]) -> 
     """Return g(r) of MD beside that of the reference for each pair of elements.
 
     One number a pair: the largest difference over all distances, and the largest that two runs of the reference alone
-    would show (each block of the reference against the rest, scaled to the lengths of both): beyond it MD is another
+    would show: each of eight blocks of the reference is set against the rest, scaled to the lengths compared, and
+    Student's t gives what one more would stay below at 95 % for all pairs together.  Beyond it MD is another
     structure, and only then.  Where the first peak lies is given beside.
 
     Parameters
@@ -65,18 +66,23 @@ def compare_pairs(md: Sequence[Trajectory], reference: Sequence[Trajectory]) -> 
     md, reference : runs, or frames that stand for one.
     """
     elements = list(dict.fromkeys(reference[0].symbols))
+    chosen = [
+        (first, second)
+        for i, first in enumerate(elements)
+        for second in elements[i:]
+        if first != second or reference[0].symbols.count(first) > 1
+    ]
     found = []
-    for i, first in enumerate(elements):
-        for second in elements[i:]:
-            if first == second and reference[0].symbols.count(first) < 2:
-                continue
-            r, ref = pair_curves(reference, first, second)
-            _, mine = pair_curves(md, first, second)
-            found.append(_compared(f"{first}-{second}", r, mine, ref))
+    for first, second in chosen:
+        r, ref = pair_curves(reference, first, second)
+        _, mine = pair_curves(md, first, second)
+        found.append(_compared(f"{first}-{second}", r, mine, ref, alpha=0.05 / len(chosen)))
     return found
 
 
-def _compared(pair: str, r: Array, md: Array, ref: Array) -> dict[str, Any]:
+def _compared(pair: str, r: Array, md: Array, ref: Array, *, alpha: float) -> dict[str, Any]:
+    from scipy.stats import t
+
     a, b = md.mean(axis=0), ref.mean(axis=0)
     difference = a - b
     at = int(np.argmax(np.abs(difference)))
@@ -84,7 +90,8 @@ def _compared(pair: str, r: Array, md: Array, ref: Array) -> dict[str, Any]:
     if len(ref) >= 3:
         rest = (ref.sum(axis=0) - ref) / (len(ref) - 1)
         scale = np.sqrt((1.0 / len(ref) + 1.0 / len(md)) / (1.0 + 1.0 / (len(ref) - 1)))
-        noise = float(scale * np.abs(ref - rest).max(axis=1).max())
+        alone = scale * np.abs(ref - rest).max(axis=1)
+        noise = float(alone.mean() + t.ppf(1 - alpha, len(ref) - 1) * np.sqrt(1 + 1 / len(ref)) * alone.std(ddof=1))
     expected = np.full(len(r), 100.0)
     peaks = [first_shell(g, BIN_A, expected)[0] for g in (a, b)]
     return {

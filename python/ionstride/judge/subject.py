@@ -1,4 +1,4 @@
-"""What is judged: models, labelled frames, runs of the reference in order of time, runs of MD; from a study or given."""
+"""What is judged: models, labelled frames, runs of the reference in order of time, runs of MD."""
 
 import re
 from collections.abc import Sequence
@@ -138,9 +138,7 @@ def open_models(paths: Sequence[Path], folder: Path, type_map: tuple[str, ...] =
     models = []
     for path in paths:
         if path.suffix not in SUFFIXES:
-            raise InputError(
-                f"'{path}' is no frozen Deep Potential: those end in {', '.join(sorted(SUFFIXES))}"
-            )
+            raise InputError(f"'{path}' is no frozen Deep Potential: those end in {', '.join(sorted(SUFFIXES))}")
         flag = potential.BACKENDS[potential.backend_of(path)][0]
         models.append(Model(path.absolute(), type_map or potential.read_type_map(path, folder), flag))
     return tuple(models)
@@ -217,7 +215,7 @@ def open_md(folders: Sequence[Path], temperature_K: float | None = None) -> tupl
         if not any(folder.glob("production.*.lammpstrj")):
             raise InputError(f"'{folder}' holds no MD: wanted production.*.lammpstrj in it, or a study's md folder")
         described = read_json(folder.parent / "md.json") or {"runs": []}
-        row = next((r for r in described["runs"] if r["id"] == folder.name), {})
+        row: dict[str, Any] = next((r for r in described["runs"] if r["id"] == folder.name), {})
         runs.append(_md_run(folder, row, described, temperature_K))
     return tuple(runs)
 
@@ -289,7 +287,9 @@ def from_study(
     listed = described.get("models") or [described["model"]]
     paths = [Path(p) if Path(p).is_absolute() else out / "potential" / p for p in listed]
     models = open_models(paths, scratch, tuple(described["type_map"]))
-    place = next((out / s / "frames.npz" for s in ("learning", "reference") if (out / s / "frames.npz").is_file()), None)
+    place = next(
+        (out / s / "frames.npz" for s in ("learning", "reference") if (out / s / "frames.npz").is_file()), None
+    )
     if place is None:
         raise InputError(f"'{out}' holds no labelled frames; give them: ionstride judge MODEL --frames …")
     try:
@@ -426,9 +426,7 @@ def from_files(
     )
 
 
-def reference_given(
-    files: Sequence[Path], *, temperature_K: float, mobile: str, **reading: Any
-) -> tuple[Series, ...]:
+def reference_given(files: Sequence[Path], *, temperature_K: float, mobile: str, **reading: Any) -> tuple[Series, ...]:
     """Return a trajectory of the reference method, without labels, as a run in order of time."""
     path = read_trajectory(files, temperature_K=temperature_K, mobile=mobile, **reading)
     return (Series(Path(files[0]).name, path, np.zeros(0, dtype=np.int64)),)

@@ -127,7 +127,9 @@ def _ensemble(r: Row) -> str:
     e = r["ensemble"]
     if "why" in e:
         return f"no ensemble: {e['why']}"
-    text = f"{e['n_models']} models; level of deviation {e['level_eV_A']:.3g} eV/Å (99.9th percentile on held-out frames)"
+    text = (
+        f"{e['n_models']} models; level of deviation {e['level_eV_A']:.3g} eV/Å (99.9th percentile on held-out frames)"
+    )
     if "why_md" in e:
         return f"{text}; on MD frames not looked at: {e['why_md']}"
     text += f"; {100 * e['share_above']:.1f} % of {e['n_md']} MD frames lie above"

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .canvas import ACCENT, FAINT, INK, PALETTE, floats, log_axis, new_figure, style
 from .figures import parity_figure
 
@@ -65,8 +63,8 @@ def judge_figures(r: Row) -> "list[tuple[str, Figure, str]]":
             (
                 "rdf",
                 rdf_figure(r["structure"]["pairs"]),
-                "g(r) of MD (colour) and of the reference (black), each pair to its own largest value; where MD differs "
-                "beyond the reference's own scatter the name is in colour.",
+                "g(r) of MD (colour) and of the reference (black), each pair to its own largest value; where MD "
+                "differs beyond the reference's own scatter the name is in colour.",
             )
         )
     if "runs" in r["ensemble"]:
@@ -100,16 +98,15 @@ def residual_figure(residual: Row) -> "Figure":
 def barrier_figure(hops: Row) -> "Figure":
     """Draw energies along hops, and the difference of potential and reference."""
     profile = hops["profile"]
-    u = floats(profile["u"])
     with style():
         figure, (left, right) = new_figure(2)
         for name, colour, label in (("reference", _REFERENCE, "reference"), ("model", _MD, "potential")):
-            _band(left, u, 1000 * floats(profile[f"{name}_eV"]), 1000 * floats(profile[f"{name}_half_eV"]), colour, label)
+            _band(left, profile, name, colour)
+            left.plot([], [], color=colour, label=label)
         left.set_ylabel("energy along the hop (meV)")
         left.legend(loc="best")
         right.axhline(0.0, color=FAINT, linewidth=0.8)
-        value, half = 1000 * floats(profile["difference_eV"]), 1000 * floats(profile["difference_half_eV"])
-        _band(right, u, value, half, ACCENT, "")
+        _band(right, profile, "difference", ACCENT)
         right.set_ylabel("potential − reference (meV)")
         for ax in (left, right):
             ax.set_xlabel(f"way along the hop (of {hops['length_A']:.2f} Å on average)")
@@ -117,9 +114,10 @@ def barrier_figure(hops: Row) -> "Figure":
     return figure
 
 
-def _band(ax: "Axes", x: Any, value: Any, half: Any, colour: str, label: str) -> None:
-    ax.fill_between(x, value - half, value + half, color=colour, alpha=0.18, linewidth=0)
-    ax.plot(x, value, color=colour, linewidth=1.6, marker="o", markersize=2.8, label=label or None)
+def _band(ax: "Axes", profile: Row, name: str, colour: str) -> None:
+    u, value, half = (floats(profile["u"]), *(1000 * floats(profile[f"{name}_{part}"]) for part in ("eV", "half_eV")))
+    ax.fill_between(u, value - half, value + half, color=colour, alpha=0.18, linewidth=0)
+    ax.plot(u, value, color=colour, linewidth=1.6, marker="o", markersize=2.8)
 
 
 def msd_figure(d: Row, mobile: str, temperature_K: float | None) -> "Figure":
