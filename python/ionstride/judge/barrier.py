@@ -17,6 +17,7 @@ FEWEST_HOPS = 8
 FEWEST_FRAMES = 5
 NEAR_SADDLE = 1.0 / 6.0
 IN_SITE = (1.0 / 3.0, 2.0 / 3.0)
+REACH = 0.6
 
 
 def barrier_bias(hops: Sequence[tuple[Hop, Array, Array, Array]], temperature_K: float) -> dict[str, Any]:
@@ -115,20 +116,25 @@ def _profile(count: Array, reference: Array, model: Array, drawn: Array) -> dict
 
 
 def _frame_energy(hops: Sequence[tuple[Hop, Array, Array, Array]]) -> Estimate | None:
-    """Return by how much the energy error of whole frames is higher near saddles than in the sites around, in eV."""
-    rows = []
-    for hop, _, _, energy in hops:
-        away = np.abs(hop.u)
-        top, site = away < NEAR_SADDLE, (away > IN_SITE[0]) & (away < IN_SITE[1])
-        if top.any() and site.any():
-            weight = 1.0 / (1.0 / top.sum() + 1.0 / site.sum())
-            rows.append((weight, float(energy[top].mean() - energy[site].mean())))
-    if len(rows) < FEWEST_HOPS:
+    """Return by how much the energy error of whole frames is higher at the middle than in the sites around, in eV.
+
+    The slope of the error against cos²(πu), which is 1 at the middle and 0 in the sites, each hop with a constant of
+    its own, so that what other ions do meanwhile cancels as far as it can.
+    """
+    sums = np.zeros((len(hops), 2))
+    for h, (hop, _, _, energy) in enumerate(hops):
+        inside = np.abs(hop.u) < REACH
+        if inside.sum() < 3:
+            continue
+        shape = np.where(np.abs(hop.u[inside]) < 0.5, np.cos(np.pi * hop.u[inside]) ** 2, 0.0)
+        shape -= shape.mean()
+        sums[h] = shape @ energy[inside], shape @ shape
+    if (sums[:, 1] > 0.0).sum() < FEWEST_HOPS:
         return None
-    weight, value = np.array(rows).T
-    drawn = draws(len(rows)) * weight
-    resampled = (drawn @ value) / drawn.sum(axis=1)
-    return with_t(float(weight @ value / weight.sum()), resampled, len(rows) - 1)
+    resampled = draws(len(hops)) @ sums
+    resampled = resampled[resampled[:, 1] > 0.0]
+    total = sums.sum(axis=0)
+    return with_t(float(total[0] / total[1]), resampled[:, 0] / resampled[:, 1], len(hops) - 1)
 
 
 def _near_and_far(hops: Sequence[tuple[Hop, Array, Array, Array]], drawn: Array) -> dict[str, Any]:
