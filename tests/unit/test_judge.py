@@ -1,18 +1,22 @@
 """The judge on data of known answer: barriers, D, g(r), geometries whose errors are planted."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
-from ionstride.errors import PhysicsError
-from ionstride.judge import accuracy, diffusion, ensemble, geometries, nve, structure
+from ionstride.errors import InputError, PhysicsError
+from ionstride.judge import accuracy, diffusion, ensemble, geometries, judgement, nve, structure
 from ionstride.judge.barrier import barrier_bias
 from ionstride.judge.hops import find_hops
-from ionstride.judge.subject import in_time
+from ionstride.judge.subject import from_study, in_time, open_md
 from ionstride.labels import read_frames
+from ionstride.potential import split_frames
 from ionstride.records import LabelledFrames, Polyhedron, Trajectory
 from ionstride.results import Estimate
+from ionstride.runrecord import write_json
+from ionstride.store import save_frames
 from ionstride.units import KB_EV_K
 
 SITE_A = 3.0
@@ -307,3 +311,111 @@ def test_softened_forces_of_lips(realdata):
     assert 0.02 < found["reference_eV"].value < 0.2
     own = diffusion.fitted([run.path], "Li", 1)
     assert 0.8e-5 < own["D_cm2_s"].value < 2.2e-5
+
+
+def write_md(folder, path, name="600K_r0", **row):
+    """A run of MD as the study leaves it: a dump and its row in md.json."""
+    place = folder / name
+    place.mkdir(parents=True)
+    kinds = list(dict.fromkeys(path.symbols))
+    lines = []
+    for step, positions in enumerate(path.positions_A):
+        lines += ["ITEM: TIMESTEP", str(50 * step), "ITEM: NUMBER OF ATOMS", str(len(path.symbols))]
+        lines += ["ITEM: BOX BOUNDS pp pp pp", *(f"0 {length:g}" for length in np.diag(path.cell_A))]
+        lines += ["ITEM: ATOMS id type element xu yu zu"]
+        lines += [
+            f"{i + 1} {kinds.index(s) + 1} {s} {x:.6f} {y:.6f} {z:.6f}"
+            for i, (s, (x, y, z)) in enumerate(zip(path.symbols, positions, strict=True))
+        ]
+    (place / "production.0000000000.lammpstrj").write_text("\n".join(lines) + "\n")
+    return {"id": name, "temperature_K": 600.0, "timestep_fs": 2.0, "ended": "complete", "ensemble": "nvt", **row}
+
+
+@pytest.fixture
+def study_out(tmp_path):
+    """The folder of a study with two models, frames in order of time and MD that says which model drove it."""
+    out = tmp_path / "out"
+    for k in range(2):
+        (out / "potential" / f"model_{k}").mkdir(parents=True)
+        (out / "potential" / f"model_{k}" / "model.pb").write_bytes(b"model %d" % k)
+    described = {
+        "model": "model_0/model.pb",
+        "models": ["model_0/model.pb", "model_1/model.pb"],
+        "backend": "tensorflow",
+    }
+    write_json(out / "potential" / "potential.json", {**described, "type_map": ["Li", "S"], "sha256": ""})
+    settings = {
+        "seed": 1,
+        "potential": {"valid_fraction": 0.1},
+        "reference": {"frames": ["run.npz"]},
+        "structure": {"mobile": "Li"},
+    }
+    write_json(out / "study.json", {"name": "walks", "settings": settings})
+    path = walk(1.0, 3)
+    frames = LabelledFrames(
+        symbols=path.symbols,
+        positions_A=path.positions_A,
+        cell_A=np.tile(path.cell_A, (400, 1, 1)),
+        energy_eV=np.zeros(400),
+        force_eV_A=np.zeros((400, 25, 3)),
+        group=np.zeros(400, dtype=int),
+        frame_number=np.arange(400),
+        method="walk",
+    )
+    save_frames(frames, out / "reference" / "frames.npz")
+    rows = [write_md(out / "md", walk(0.5, 10 + k), f"600K_r{k}", model=k) for k in range(2)]
+    write_json(out / "md" / "md.json", {"runs": rows, "timestep_fs": 2.0, "elements": ["Li", "S"]})
+    return out
+
+
+def test_a_study_is_opened_as_it_is(study_out, tmp_path):
+    """Fault: only one model of an ensemble is judged, or all runs count as those of the first."""
+    subject = from_study(study_out, tmp_path, frame_ps=0.1)
+    assert [m.path.parent.name for m in subject.models] == ["model_0", "model_1"]
+    assert [run.model for run in subject.md] == [0, 1]
+    assert subject.temperature_K == 600.0
+    assert subject.mobile == "Li"
+    assert subject.series[0].path.time_ps[-1] == pytest.approx(39.9)
+    assert (subject.held_out == split_frames(subject.frames, 0.1, 1)[0]).all()
+    found = judgement.as_plain(judgement._diffusion(subject, 1))
+    assert set(found["md"][0]["by_model"]) == {"0", "1"}
+    assert found["md"][0]["spread"]["n_models"] == 2
+    low, high = found["compared"]["ratio"]["ci95"]
+    assert low < 0.5 < high
+    assert found["compared"]["verdict"] in ("too slow", "unknown", "agrees")
+    assert len(found["by_run"]) == 2
+
+
+def test_a_study_without_models_or_time(study_out, tmp_path):
+    """Fault: a study of one model, or whose frames have no time, cannot be opened at all."""
+    described = json.loads((study_out / "potential" / "potential.json").read_text())
+    del described["models"]
+    write_json(study_out / "potential" / "potential.json", described)
+    md = json.loads((study_out / "md" / "md.json").read_text())
+    for row in md["runs"]:
+        del row["model"]
+    write_json(study_out / "md" / "md.json", md)
+    subject = from_study(study_out, tmp_path)
+    assert len(subject.models) == 1
+    assert [run.model for run in subject.md] == [None, None]
+    found = judgement._diffusion(subject, 1)
+    assert found["md"][0]["by_model"] == {}
+    assert "--frame-step-ps" in found["compared"]["words"]
+    assert "--frame-step-ps" in judgement._structure(subject)["why"]
+    assert "--frame-step-ps" in judgement._hops(subject, [])["why"]
+
+
+def test_runs_of_md_given_by_themselves(study_out):
+    """Fault: a run's time step is guessed: D is wrong by a factor nobody sees."""
+    run = open_md([study_out / "md" / "600K_r1"])[0]
+    assert (run.temperature_K, run.model, run.timestep_fs) == (600.0, 1, 2.0)
+    assert run.path.time_ps[1] == pytest.approx(0.1)
+    (study_out / "md" / "md.json").unlink()
+    with pytest.raises(InputError, match="temperature"):
+        open_md([study_out / "md" / "600K_r1"])
+    with pytest.raises(InputError, match="time step"):
+        open_md([study_out / "md" / "600K_r1"], 600.0)
+    (study_out / "md" / "600K_r1" / "in.lammps").write_text("units metal\ntimestep        0.001\n")
+    assert open_md([study_out / "md" / "600K_r1"], 600.0)[0].path.time_ps[1] == pytest.approx(0.05)
+    with pytest.raises(InputError, match="holds no MD"):
+        open_md([study_out])

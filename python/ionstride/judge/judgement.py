@@ -85,7 +85,7 @@ def judge(subject: Subject, how: How) -> dict[str, Any]:
     }
     result["errors"] = _errors(subject, predicted)
     result["geometries"] = _geometries(subject, predicted[0])
-    how.screen.news("structure", 0, 1)
+    how.screen.say("           g(r), D, hops")
     result["structure"] = _structure(subject)
     result["diffusion"] = _diffusion(subject, how.threads)
     result["hops"] = _hops(subject, predicted)
@@ -141,7 +141,7 @@ def _smaller(subject: Subject, chosen: Any) -> Subject:
 
 
 def _predict(model: Model, frames: LabelledFrames, how: How, name: str) -> accuracy.Predicted:
-    how.screen.news(f"{name} on {len(frames)} frames", 0, 1)
+    how.screen.say(f"           {name} on {len(frames)} frames")
     found = potential.predict_with_virial(
         model.path, frames, type_map=model.type_map, flag=model.flag, threads=how.threads, log=how.scratch / "test.log"
     )
@@ -383,7 +383,7 @@ def _nve(subject: Subject, how: How) -> dict[str, Any]:
         start = _last_labelled(subject.frames)
     rows = []
     for k, model in enumerate(subject.models):
-        how.screen.news(f"{how.nve_ps:g} ps at constant energy, model {k}", 0, 1)
+        how.screen.say(f"           {how.nve_ps:g} ps at constant energy, model {k}")
         row = nve.short_run(
             model,
             start,

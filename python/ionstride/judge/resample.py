@@ -38,7 +38,9 @@ def summed(values: Array, block: IntArray) -> Array:
 
 
 def mean_estimate(total: Array, count: Array, root: bool = False) -> Estimate:
-    """Return Σ total / Σ count over blocks, or its root, with a 95 % interval from resampled blocks.
+    """Return Σ total / Σ count over blocks, or its root, with a 95 % interval: Student's t times the resampled scatter.
+
+    One block alone has no interval: its ends are infinite.
 
     Parameters
     ----------
@@ -49,10 +51,12 @@ def mean_estimate(total: Array, count: Array, root: bool = False) -> Estimate:
     drawn = draws(len(total))
     below = drawn @ count
     found = (drawn @ total)[below > 0] / below[below > 0]
-    low, high = (float(v) for v in np.percentile(found, [2.5, 97.5]))
     if root:
-        value, low, high = (float(np.sqrt(max(v, 0.0))) for v in (value, low, high))
-    return Estimate(value, min(low, value), max(high, value))
+        value, found = float(np.sqrt(max(value, 0.0))), np.sqrt(np.maximum(found, 0.0))
+    if len(total) < 2:
+        return Estimate(value, -np.inf, np.inf)
+    estimate = with_t(value, found, len(total) - 1)
+    return Estimate(value, max(0.0, estimate.low), estimate.high) if root else estimate
 
 
 def of_frames(square: Array, block: IntArray, root: bool = False) -> Estimate:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import labels, potential
+from ..checks import check_mobile
 from ..errors import FormatError, InputError, PhysicsError
 from ..potential.model import SUFFIXES as ALL_SUFFIXES
 from ..records import IntArray, LabelledFrames, Polyhedron, Trajectory
@@ -111,6 +112,22 @@ class Subject:
     notes: tuple[str, ...] = ()
 
 
+def check_models(paths: Sequence[Path]) -> None:
+    """Raise `InputError` if a file is not there, is no Deep Potential, or is there twice."""
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"the model '{path}' is not there; give a frozen Deep Potential or a study's folder")
+        if path.suffix not in SUFFIXES:
+            raise InputError(f"'{path}' is no frozen Deep Potential: those end in {', '.join(sorted(SUFFIXES))}")
+    hashes = [tree_hash(path) for path in paths]
+    for k, sha in enumerate(hashes):
+        if sha in hashes[:k]:
+            raise InputError(
+                f"the models '{paths[hashes.index(sha)]}' and '{paths[k]}' are the same; an ensemble is of models "
+                "that were trained apart"
+            )
+
+
 def open_models(paths: Sequence[Path], folder: Path, type_map: tuple[str, ...] = ()) -> tuple[Model, ...]:
     """Return the models of some files.
 
@@ -125,20 +142,9 @@ def open_models(paths: Sequence[Path], folder: Path, type_map: tuple[str, ...] =
     InputError
         If a file is no Deep Potential, is there twice, or does not name its elements.
     """
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"the model '{path}' is not there; give a frozen Deep Potential or a study's folder")
-    hashes = [tree_hash(path) for path in paths]
-    for k, sha in enumerate(hashes):
-        if sha in hashes[:k]:
-            raise InputError(
-                f"the models '{paths[hashes.index(sha)]}' and '{paths[k]}' are the same; an ensemble is of models "
-                "that were trained apart"
-            )
+    check_models(paths)
     models = []
     for path in paths:
-        if path.suffix not in SUFFIXES:
-            raise InputError(f"'{path}' is no frozen Deep Potential: those end in {', '.join(sorted(SUFFIXES))}")
         flag = potential.BACKENDS[potential.backend_of(path)][0]
         models.append(Model(path.absolute(), type_map or potential.read_type_map(path, folder), flag))
     return tuple(models)
@@ -381,11 +387,13 @@ def from_files(
     valid_fraction, seed : the split of training, if the frames are those of training; None: not known.
     method : of frames that do not say theirs.
     """
+    check_models(model_files)  # what is quickly seen comes before what takes time
     gathered = labels.gather(
         frame_files, method=method, frame_number=frame_number, frame_ps=frame_ps, temperature_K=temperature_K
     )
-    models = open_models(model_files, scratch)
+    check_mobile([s for f in gathered.compositions.values() for s in f.symbols], mobile)
     runs = open_md(md_folders, temperature_K) if md_folders else ()
+    models = open_models(model_files, scratch)
     known = set(models[0].type_map)
     notes = [note for note in gathered.notes if not note.startswith("no source says its method")]
     fitting = {name: f for name, f in gathered.compositions.items() if set(f.symbols) <= known}

@@ -5,6 +5,8 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
+WALL_SHARE = 0.01
+
 
 def said(estimate: Row | None, unit: str = "", digits: int = 3) -> str:
     """Return ``value [low, high] unit`` in plain text."""
@@ -172,6 +174,11 @@ def _intact(rows: Any) -> str:
     text = f"{len(rows) - len(bad)} of {len(rows)} MD runs came to their end"
     if bad:
         text += " (" + "; ".join(f"{row['id']}: {row['ended']}" for row in bad[:3]) + ")"
+    walls = [row["wall_share"] for row in rows if row["wall_share"]]
+    if walls and max(walls) > WALL_SHARE:
+        text += (
+            f"; walls kept atoms apart in up to {100 * max(walls):.0f} % of the frames, where the potential has a hole"
+        )
     shares = [(share, name, row["id"]) for row in rows for name, share in (row["intact"] or {}).items()]
     if shares:
         share, name, run = min(shares)
