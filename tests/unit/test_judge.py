@@ -14,6 +14,8 @@ from ionstride.judge.subject import from_study, in_time, open_md
 from ionstride.labels import read_frames
 from ionstride.potential import split_frames
 from ionstride.records import LabelledFrames, Polyhedron, Trajectory
+from ionstride.report import to_svg
+from ionstride.report.judge_figures import barrier_figure, msd_figure, rdf_figure
 from ionstride.results import Estimate
 from ionstride.runrecord import write_json
 from ionstride.store import save_frames
@@ -419,3 +421,20 @@ def test_runs_of_md_given_by_themselves(study_out):
     assert open_md([study_out / "md" / "600K_r1"], 600.0)[0].path.time_ps[1] == pytest.approx(0.05)
     with pytest.raises(InputError, match="holds no MD"):
         open_md([study_out])
+
+
+def test_figures_of_each_part(chain_of_hops, study_out, tmp_path):
+    """Fault: a figure breaks on what a part gives, or bounds are drawn as numbers."""
+    _, r, hops = chain_of_hops
+    soft = barrier_bias(with_forces(hops, along(r, 0.25), along(r, 0.2), np.zeros(len(r))), KELVIN)
+    drawn = to_svg(barrier_figure(judgement.as_plain(soft)))
+    assert "potential − reference (meV)" in drawn
+    pairs = judgement.as_plain(structure.compare_pairs([crystal(40, 1)], [crystal(40, 2)]))
+    assert "P-S" in to_svg(rdf_figure(pairs))
+    subject = from_study(study_out, tmp_path, frame_ps=0.1)
+    found = judgement.as_plain(judgement._diffusion(subject, 1))
+    drawn = to_svg(msd_figure(found, "Li", 600.0))
+    assert "600K_r1" in drawn
+    assert "reference" in drawn
+    found["reference"]["verdict"] = "bound"
+    assert to_svg(msd_figure(found, "Li", 600.0)) != drawn
