@@ -94,7 +94,8 @@ def test_a_study_is_judged(trained, ionstride):
         assert f"{part}: " in said
     page = (trained / "J" / "judge.html").read_text()
     assert "Not judged" in page
-    assert "http" not in page.replace("http://www.w3.org", "").replace("https://doi.org", "")
+    assert 'src="http' not in page
+    assert "url(http" not in page
 
 
 @pytest.mark.slow
@@ -111,10 +112,6 @@ def test_a_model_is_judged_on_a_run(trained, ionstride):
     assert found["diffusion"]["reference"].get("verdict") != "diffusive"
     assert "0 hop(s)" in found["hops"]["why"]
     assert "no MD was given" in said
-    # What is there already is replaced as a whole, and the same is found again.
-    again = ionstride("judge", model_of(trained), *words, cwd=trained)
-    assert again[0] == 0
-    assert json.loads((trained / "K" / "judge.json").read_text())["errors"] == found["errors"]
 
 
 @pytest.mark.slow
