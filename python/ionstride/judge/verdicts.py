@@ -59,6 +59,8 @@ def _errors(r: Row) -> str:
 
 def _geometries(g: Row) -> str:
     rows = g["enriched"]
+    if not g["n_tried"]:
+        return "too few frames are judged to tell geometries apart"
     if not rows:
         return f"no geometry has significantly larger force errors than others ({g['n_tried']} kinds tried)"
     return f"force errors are larger, of {g['n_tried']} kinds tried, for " + "; ".join(
@@ -169,7 +171,7 @@ def _nve(n: Row) -> str:
 
 def _intact(rows: Any) -> str:
     if not rows:
-        return "intactness is not known: no MD"
+        return "not known: no MD"
     bad = [row for row in rows if row["ended"] != "complete"]
     text = f"{len(rows) - len(bad)} of {len(rows)} MD runs came to their end"
     if bad:
