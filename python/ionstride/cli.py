@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from . import __version__, dataset_commands, label_commands, training_commands
+from . import __version__, dataset_commands, judge_commands, label_commands, training_commands
 from .errors import IonstrideError
 from .settings import STAGES
 
@@ -141,6 +141,7 @@ def parser() -> argparse.ArgumentParser:
     dataset_commands.add_parsers(commands, _command)
     label_commands.add_parsers(commands, _command)
     training_commands.add_parsers(commands, _command)
+    judge_commands.add_parser(commands, _command)
 
     _mdgan(commands)
     _command(commands, "doctor", "what is installed, what runs, what is missing", "")
@@ -222,6 +223,8 @@ def _dispatch(args: argparse.Namespace) -> int:
         return label_commands.run(args)
     if args.command in ("learning-curve", "sweep"):
         return training_commands.run(args)
+    if args.command == "judge":
+        return judge_commands.run(args)
     if args.command == "run":
         return commands.run(args)
     if args.command == "analyze":

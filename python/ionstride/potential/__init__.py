@@ -2,7 +2,7 @@
 
 from .dataset import neighbours_needed, some_of, split_frames, write_dataset
 from .model import backend_of, check_elements, checked_type_map, read_type_map
-from .quality import errors, force_rmse, predict
+from .quality import errors, force_rmse, predict, predict_with_virial
 from .rigid_ions import RIGID_IONS, read_rigid_ions
 from .train import BACKENDS, Trained, check_backend, read_lcurve, train_ensemble, train_potential
 
@@ -18,6 +18,7 @@ __all__ = [
     "force_rmse",
     "neighbours_needed",
     "predict",
+    "predict_with_virial",
     "read_lcurve",
     "read_rigid_ions",
     "read_type_map",

@@ -36,10 +36,45 @@ def predict(
     energy_eV : (F).
     force_eV_A : (F, N, 3).
     """
+    # One system, so that what is predicted comes in the order of the frames; virials are not asked for.
+    energy, force, _ = _tested(
+        model, replace(frames, virial_eV=None), type_map=type_map, flag=flag, threads=threads, log=log
+    )
+    return energy, force
+
+
+def predict_with_virial(
+    model: Path, frames: LabelledFrames, *, type_map: tuple[str, ...], flag: str, threads: int, log: Path
+) -> tuple[Array, Array, Array | None]:
+    """Return a model's energies (F), forces (F, N, 3) and virials (F, 3, 3), by ``dp test``.
+
+    Virials are those of the frames that have one by the reference, the others' are NaN; None where no frame has one.
+    Parameters are those of `predict`.
+    """
+    known = frames.has_virial
+    shared: dict[str, Any] = {"type_map": type_map, "flag": flag, "threads": threads, "log": log}
+    if not known.any():
+        return (*predict(model, frames, **shared), None)
+    energy, force, virial = _tested(model, frames.take(known), **shared)
+    if known.all():
+        return energy, force, virial
+    all_energy, all_force = np.empty(len(frames)), np.empty(frames.force_eV_A.shape)
+    all_energy[known], all_force[known] = energy, force
+    all_energy[~known], all_force[~known] = predict(model, frames.take(~known), **shared)
+    if virial is None:
+        return all_energy, all_force, None
+    all_virial = np.full((len(frames), 3, 3), np.nan)
+    all_virial[known] = virial
+    return all_energy, all_force, all_virial
+
+
+def _tested(
+    model: Path, frames: LabelledFrames, *, type_map: tuple[str, ...], flag: str, threads: int, log: Path
+) -> tuple[Array, Array, Array | None]:
+    """Return energies, forces and, where all frames have them by the reference, virials of one ``dp test``."""
     folder = Path(tempfile.mkdtemp(prefix="ionstride-test-"))
     try:
-        # One system, so that what is predicted comes in the order of the frames; virials are not asked for.
-        system = write_dataset(replace(frames, virial_eV=None), type_map, folder / "system")
+        system = write_dataset(frames, type_map, folder / "system")
         command = [
             str(find_program("dp")),
             flag,
@@ -57,7 +92,10 @@ def predict(
         force = np.loadtxt(folder / "detail.f.out", ndmin=2)[:, 3:]
         if force.shape != (count * atoms, 3):
             raise FormatError(folder / "detail.f.out", f"{force.shape[0]} rows, wanted {count * atoms}")
-        return energy, force.reshape(count, atoms, 3)
+        virial = None
+        if frames.virial_eV is not None and (folder / "detail.v.out").is_file():
+            virial = np.loadtxt(folder / "detail.v.out", ndmin=2)[:, 9:18].reshape(count, 3, 3)
+        return energy, force.reshape(count, atoms, 3), virial
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

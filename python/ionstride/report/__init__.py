@@ -7,6 +7,8 @@ from .arrhenius_page import write_arrhenius_page
 from .canvas import save, to_svg
 from .dataset_page import write_dataset_json, write_dataset_page
 from .figures import learning_curve_figure, msd_figure, parity_figure
+from .judge_figures import judge_figures
+from .judge_page import write_judge_page
 from .mdgan_figures import evaluation_figures, plateau_figure
 from .mdgan_page import write_evaluation_page
 from .mechanism_figures import (
@@ -27,6 +29,7 @@ __all__ = [
     "curves_figure",
     "density_figure",
     "evaluation_figures",
+    "judge_figures",
     "jump_figure",
     "learning_curve_figure",
     "md_figure",
@@ -46,6 +49,7 @@ __all__ = [
     "write_dataset_json",
     "write_dataset_page",
     "write_evaluation_page",
+    "write_judge_page",
     "write_report",
     "write_results",
     "write_trainings_page",
