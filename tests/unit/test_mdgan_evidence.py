@@ -76,6 +76,21 @@ def plan_of(data, longest=384):
     return series.Plan(128, whole.dt_ps, whole.lags[keep], whole.shape_lags[shaped], whole.scale_A[shaped])
 
 
+def test_lags_are_windows_and_training_runs_as_far_as_the_reference_reaches():
+    """Fault: the MSD at 30 lengths of a training run cannot be judged although the reference is long enough."""
+    rng = np.random.default_rng(5)
+    short, long = (
+        displacements_from_arrays(
+            np.cumsum(rng.standard_normal((2, frames, 3)), axis=1), dt_ps=0.1, temperature_K=1e3, volume_A3=1e4
+        )
+        for frames in (2001, 120_001)
+    )
+    lags = series.make_plan(short, long, 64, 2).lags  # 1000 records a training run, 60 000 in the reference
+    assert {64, 640, 6400, 1000, 3000, 10_000, 30_000} <= set(lags.tolist())
+    assert lags.max() == 30_000
+    assert series.make_plan(short, None, 64, 2).lags.max() == 6400
+
+
 def test_statistics_are_those_of_the_exact_toy(reference):
     """Fault: a statistic that is wrong for the reference is as wrong for the model, and agreement means nothing."""
     toy, plan = Hopping(), plan_of(reference)

@@ -22,6 +22,9 @@ IntArray = npt.NDArray[np.int64]
 WINDOWS = (1, 3, 10, 30, 100)
 """Multiples of the window at which a model is judged."""
 
+RUNS = (1, 3, 10, 30)
+"""Multiples of a training run at which its MSD is looked at beside."""
+
 GROUPS = 16  # of ions: what is resampled
 BIN = 0.01  # of the van Hove functions, in units of the rms displacement
 RANGE = 20.0  # to both sides, in the same units
@@ -115,17 +118,18 @@ def empty_sums(plan: Plan) -> Sums:
     )
 
 
-def choose_lags(length: int, longest: int) -> tuple[IntArray, IntArray]:
+def choose_lags(length: int, longest: int, run: int = 0) -> tuple[IntArray, IntArray]:
     """Return the lags (M) to look at, up to `longest` records, and those (V) of the van Hove function.
 
     Parameters
     ----------
     length : records of a window.
     longest : longest lag.
+    run : records of a training run, multiples of which are looked at too.
     """
     powers = 2 ** np.arange(int(np.log2(max(longest, 2))) + 1)
-    multiples = length * np.array(WINDOWS)
-    every = np.unique(np.concatenate([powers, 3 * powers, multiples]))
+    multiples, runs = length * np.array(WINDOWS), run * np.array(RUNS if run else ())
+    every = np.unique(np.concatenate([powers, 3 * powers, multiples, runs.astype(np.int64)]))
     shapes = np.unique(np.concatenate([[1, 4, 8, 32], multiples]))
     return every[every <= longest], shapes[shapes <= longest]
 
@@ -261,12 +265,14 @@ def make_plan(
 ) -> Plan:
     """Return what to ask of each series: lags as far as the reference reaches, or 100 windows without one.
 
-    A reference reaches to half its length.
+    A reference reaches to half its length; more than 100 windows and 30 lengths of a training run are not asked for.
     """
-    longest = WINDOWS[-1] * length
+    longest, run = WINDOWS[-1] * length, 0
     if reference is not None:
-        longest = min(longest, max(length, (reference.r_A.shape[1] - 1) // stride // 2))
-    lags, shapes = choose_lags(length, longest)
+        train_ps = frame_ps_of(train) * (train.r_A.shape[1] - 1)
+        run = round(train_ps / (frame_ps_of(reference) * stride))
+        longest = min(max(longest, RUNS[-1] * run), max(length, (reference.r_A.shape[1] - 1) // stride // 2))
+    lags, shapes = choose_lags(length, longest, run)
     judge = train if reference is None else reference
     here = shapes[shapes * stride < judge.r_A.shape[1]]
     scale = scales(judge, here, stride)
