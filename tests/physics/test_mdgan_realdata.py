@@ -52,5 +52,5 @@ def test_surrogate_and_bootstrap_on_real_ions(lzp):
     gaussian = series.sums_of_source(fit_gaussian(cut), plan, ions=1024, records=640, rng=rng)
     assert (series.msd(gaussian) / series.msd(data))[at, 3] == pytest.approx(1.0, abs=0.06)
     assert abs(series.alpha2(gaussian)[at]) < 0.1
-    stitched = series.sums_of_source(baselines.WindowBootstrap(cut), plan, ions=1024, records=640, rng=rng)
+    stitched = series.sums_of_source(baselines.window_bootstrap(cut), plan, ions=1024, records=640, rng=rng)
     assert 1.08 < (series.msd(stitched) / series.msd(data))[at, 3] < 1.30

@@ -180,7 +180,7 @@ def test_stitched_windows_forget_back_jumps(train):
     plan = plan_of(train, 384)
     rng = np.random.default_rng(8)
     cut = windows(train, 32, 1)
-    made = series.sums_of_source(baselines.WindowBootstrap(cut), plan, ions=1024, records=1500, rng=rng)
+    made = series.sums_of_source(baselines.window_bootstrap(cut), plan, ions=1024, records=1500, rng=rng)
     data = series.sums_of_data(train, plan, 1)
     ratio = series.msd(made)[:, 3] / series.msd(data)[:, 3]
     lags = list(plan.lags)
@@ -204,6 +204,20 @@ def test_random_walk_of_jumps_has_the_rate_and_no_memory(train):
     with pytest.raises(PhysicsError, match="0 jumps"):
         still = np.random.default_rng(0).normal(0, 0.1, (6, 600, 3))
         baselines.jump_walk(windows(displacements_from_arrays(still, dt_ps=0.1, temperature_K=1, volume_A3=1), 64, 1))
+
+
+def test_baselines_have_no_drift(train):
+    """Fault: what few ions have moved on average, repeated for ever, outruns diffusion, and any model beats it."""
+    pushed = displacements_from_arrays(
+        train.r_A + 0.004 * np.arange(train.r_A.shape[1])[:, None] * np.array([1.0, 0.0, 0.0]),
+        dt_ps=0.1, temperature_K=1e3, volume_A3=1e4,
+    )  # fmt: skip
+    cut = windows(pushed, 128, 1)
+    for source in (baselines.window_bootstrap(cut), baselines.jump_walk(cut)):
+        moved = source.draw(400, 6000, np.random.default_rng(10)).sum(axis=1, dtype=np.float64)
+        error = moved[:, 0].std() / 20.0
+        assert abs(moved[:, 0].mean()) < 4.0 * error, source.name
+        assert 4.0 * error < 0.3 * 0.004 * 6000, "the test could not see the drift"
 
 
 def test_kaplan_meier_has_the_mean_of_cut_waits():

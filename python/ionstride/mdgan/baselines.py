@@ -51,15 +51,17 @@ class StraightLine:
 
 @dataclass(frozen=True)
 class WindowBootstrap:
-    """Real windows picked at random and laid end to end.
+    """Real windows picked at random and laid end to end, without the mean displacement that few of them have.
 
     Attributes
     ----------
     windows : where they are cut from.
+    drift_A : (3) mean increment of all of them; laid end to end, it would outrun any diffusion.
     name : what tables call it.
     """
 
     windows: Windows
+    drift_A: Array
     name: str = "window bootstrap"
 
     @property
@@ -74,12 +76,14 @@ class WindowBootstrap:
         laid = self.windows.sample(ions * count, rng).reshape(ions, count * length, 3)
         offset = rng.integers(length, size=ions)
         frame = offset[:, None] + np.arange(records)
-        return np.ascontiguousarray(laid[np.arange(ions)[:, None], frame])
+        return np.ascontiguousarray(laid[np.arange(ions)[:, None], frame] - np.float32(self.drift_A))
 
 
 @dataclass(frozen=True)
 class JumpWalk:
     """Continuous-time random walk: waiting times and jumps as seen in the data, each independent of the last.
+
+    A jump and its reverse are as likely, as they are in equilibrium, so that the walk has no drift.
 
     Attributes
     ----------
@@ -110,7 +114,8 @@ class JumpWalk:
             at = at[clock[at] < end]
             seen = at[clock[at] >= 0.0]
             record = np.minimum((clock[seen] / self.dt_ps).astype(np.int64), records - 1)
-            np.add.at(step, (seen, record), self.vector_A[rng.integers(len(self.vector_A), size=len(seen))])
+            jump_A = self.vector_A[rng.integers(len(self.vector_A), size=len(seen))]
+            np.add.at(step, (seen, record), jump_A * rng.choice((-1.0, 1.0), size=(len(seen), 1)))
         noise = rng.standard_normal((ions, records + len(self.taps), 3), dtype=np.float32)
         return np.asarray(step + np.diff(filtered(noise, self.taps), axis=1), dtype=np.float32)
 
@@ -135,6 +140,14 @@ def straight_line(train: Displacements) -> StraightLine:
     lag = curve.lag_ps[fit.lags]
     offset = (values[near] - lag[near, None] * slope).mean(axis=0)
     return StraightLine(slope, offset, fitted.stderr, float(lag[0]))
+
+
+def window_bootstrap(train: Windows) -> WindowBootstrap:
+    """Return the bootstrap of windows; every window counts alike in its drift."""
+    span = train.length * train.stride
+    moved = [path[:, span:] - path[:, :-span] for path in train.paths() if path.shape[1] > span]
+    total, count = sum(m.sum(axis=(0, 1)) for m in moved), sum(m.shape[0] * m.shape[1] for m in moved)
+    return WindowBootstrap(train, np.asarray(total / count / train.length))
 
 
 def jump_walk(train: Windows, hop_A: float = HOP_A) -> JumpWalk:
@@ -246,7 +259,7 @@ def sources(train: Windows, hop_A: float = HOP_A, only: tuple[str, ...] = BASELI
     made, missing = [], []
     for name, make in (
         ("gaussian", fit_gaussian),
-        ("bootstrap", WindowBootstrap),
+        ("bootstrap", window_bootstrap),
         ("ctrw", lambda w: jump_walk(w, hop_A)),
         ("shot", fit_shot),
     ):
