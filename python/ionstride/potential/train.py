@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ..checks import Array
 from ..errors import MissingToolError, ToolError
@@ -29,6 +30,7 @@ BACKENDS = {
     "jax": ("--jax", ".savedmodel", "jax", 'pip install "deepmd-kit[cpu,lmp,jax]"'),
 }
 SEL_MARGIN = 1.3
+FIXED_SPLIT = "held out by the caller"
 ATOMS_A_THREAD = 100
 """Atoms in a batch that keep a thread busy (measured: 83 atoms take 23 ms on one thread, 26 ms on two)."""
 Progress = Callable[[int, int, str], None]
@@ -92,6 +94,7 @@ def train_potential(
     start_from: Path | None = None,
     sel: list[int] | None = None,
     others: Sequence[LabelledFrames] = (),
+    held_out: npt.NDArray[np.bool_] | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Train, freeze and compress a Deep Potential in `folder`.
@@ -111,6 +114,7 @@ def train_potential(
     start_from : checkpoint prefix of an earlier training of the same net (`Trained.checkpoint`).
     sel : room for neighbours, if fixed by the caller; else counted in the frames.
     others : frames of further compositions by the same method, trained on as well; of each a part is held out too.
+    held_out : (F) which of `frames` are held out, if fixed by the caller.
     progress : called with (step, steps, line of news).
 
     Raises
@@ -126,12 +130,13 @@ def train_potential(
     dp = [str(find_program("dp")), flag]
     env = environment(training_threads(threads, len(frames.symbols), settings.batch_size))
     total = settings.steps if steps is None else steps
-    held_out, split = split_frames(frames, settings.valid_fraction, seed)
+    fixed = held_out
+    held_out, split = split_frames(frames, settings.valid_fraction, seed) if fixed is None else (fixed, FIXED_SPLIT)
     every = [frames, *others]
     counted = [neighbours_needed(some, type_map, settings.rcut_A, SEL_MARGIN) for some in ([] if sel else every)]
     sel = sel or [max(column) for column in zip(*counted, strict=True)]
     content = [frames_key(some) for some in every] if others else frames_key(frames)
-    key = key_of([as_dict(settings), total, seed, sel, type_map, content, str(start_from or "")])
+    key = key_of([as_dict(settings), total, seed, sel, type_map, content, str(start_from or ""), held_out.tolist()])
     started = read_json(folder / "training.json") or {}
     if started.get("key") != key:
         shutil.rmtree(folder, ignore_errors=True)

@@ -64,6 +64,11 @@ def make(work: Work) -> list[str]:
     total = len(frames) + sum(len(other) for other in others)
     learned = read_json(work.folder("learning") / "learning.json") if not learning_skip(work) else None
     start = work.folder("learning") / learned["checkpoint"] if learned else None
+    held_out, split = potential.split_frames(frames, settings.valid_fraction, work.study.seed)
+    if learned:  # what no model has ever been trained on
+        held_out = np.isin(np.arange(len(frames)), learned["held_out"])
+        evenly = work.study.learning.models > 1
+        split = f"blocks of the first frames, and {'an even sample' if evenly else 'blocks'} of each round's"
     with work.screen.working():
         trained = potential.train_potential(
             frames,
@@ -75,9 +80,9 @@ def make(work: Work) -> list[str]:
             start_from=start,
             others=others,
             sel=learned["sel"] if learned else None,
+            held_out=held_out,
             progress=lambda step, of, text: work.screen.news(f"train on {total} frames", step, of, text),
         )
-        held_out, split = potential.split_frames(frames, settings.valid_fraction, work.study.seed)
         flag = potential.BACKENDS[settings.backend][0]
         errors: dict[str, Any] = {}
         for name, part in (("valid", frames.take(held_out)), ("train", frames.take(_some(~held_out)))):
