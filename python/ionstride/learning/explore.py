@@ -117,11 +117,12 @@ def explore(
         name = f"{temperature:g}K_r{index}"
         seed = (study.seed * 7919 + number * 101 + index * 13) % 2_000_000_000 + 1
         title = f"{study.name}: round {number}, {name}" + (f", volume {100 * strain:+g} %" if strain else "")
+        named = {"id": name, "title": title, "seed": seed}
 
-        def render(restart: tuple[str, int] | None, cell=cell, phases=phases, name=name, seed=seed, title=title):  # type: ignore[no-untyped-def]
+        def render(restart: tuple[str, int] | None, cell=cell, phases=phases, named=named):  # type: ignore[no-untyped-def]
             return render_deck(
-                cell, md, phases, id=name, title=title, model=paths[0], others=tuple(paths[1:]),
-                elements=type_map_of(cell), seed=seed, ranks=layout.ranks, threads=layout.threads, restart=restart,
+                cell, md, phases, **named, model=paths[0], others=tuple(paths[1:]), elements=type_map_of(cell),
+                ranks=layout.ranks, threads=layout.threads, restart=restart,
                 shortest_A=shortest_A if md.walls else None,
             )  # fmt: skip
 
