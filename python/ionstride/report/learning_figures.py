@@ -96,7 +96,7 @@ def deviation_figure(rounds: Sequence[Row]) -> "Figure":
                     ax.axvline(levels[name], color=INK, linestyle=dashes, linewidth=0.8, label=f"{name[:-5]} level")
             log_axis(ax, "x")
             log_axis(ax, "y")
-            ax.legend(loc="best")
+            figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         ax.set_xlabel("model deviation (eV/Å)")
         ax.set_ylabel("error against the calculator (eV/Å)")
     return figure
