@@ -217,7 +217,10 @@ def _check(study: Study) -> None:
         (study.cores < 0, f"cores = {study.cores}, wanted 0 (all) or more"),
         (study.learning.rounds > 0 and study.learning.steps < 1, "learning.steps must be at least 1"),
         (study.learning.models < 1, f"learning.models = {study.learning.models}, wanted at least 1"),
-        (study.learning.labels_per_round < 1, "learning.labels_per_round must be at least 1"),
+        (
+            study.learning.labels_per_round < 5,
+            f"learning.labels_per_round = {study.learning.labels_per_round}, wanted at least 5 (two never train)",
+        ),
         (not study.learning.strains, "learning.strains is empty, wanted [0] for no strain"),
         (any(abs(s) > 0.2 for s in study.learning.strains), "learning.strains must lie within -0.2 and 0.2"),
         (

@@ -29,6 +29,7 @@ def train_ensemble(
     type_map: tuple[str, ...],
     seed: int,
     cores: int,
+    threads: int,
     steps: int,
     starts: list[Path | None],
     sel: list[int],
@@ -47,6 +48,7 @@ def train_ensemble(
     type_map : element names in the model's order.
     seed : of model 0; the others' follow from it.
     cores : cores to use.
+    threads : of each training at most; 0 = its share of the cores.
     steps : training steps of each model.
     starts : checkpoint that each model goes on from; None begins with new weights.
     sel : room for neighbours.
@@ -77,7 +79,7 @@ def train_ensemble(
             place / f"model_{number}",
             type_map=type_map,
             seed=seed + SEED_APART * number,
-            threads=max(1, cores // at_once),
+            threads=threads or max(1, cores // at_once),
             steps=steps,
             start_from=starts[number],
             sel=sel,

@@ -140,7 +140,6 @@ def _make_round(
 ) -> None:
     """Make one round; its record is written last."""
     study, settings = work.study, work.study.learning
-    cores = 1 if study.deterministic else work.cores
     what = f"round {number}: train {settings.models} models" if settings.models > 1 else f"round {number}: train"
     models = train_ensemble(
         known.frames,
@@ -149,7 +148,8 @@ def _make_round(
         place,
         type_map=type_map,
         seed=study.seed,
-        cores=cores,
+        cores=work.cores,
+        threads=1 if study.deterministic else 0,
         steps=settings.steps,
         starts=known.checkpoints,
         sel=sel,

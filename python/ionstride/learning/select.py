@@ -19,8 +19,8 @@ CHECK_GAP = 2
 REACH_A = 6.0
 CENTRES_A = np.arange(1.5, REACH_A + 0.01, 0.5)
 WIDTH_A = 0.5
-MOST_KNOWN = 400
-"""Labelled frames, evenly chosen, that a candidate is held against."""
+MOST = 400
+"""Candidates, and labelled frames they are held against: of more, so many evenly chosen."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,13 @@ def choose(visited: Sequence[Visited], levels: Levels, labelled: LabelledFrames,
         return Chosen([], np.zeros(0, np.bool_), np.zeros(0))
     deviation = np.array([visited[r].deviation_eV_A[i].max() for r, i in place])  # type: ignore[index]
     pool = np.flatnonzero(usable(deviation, levels, count))
-    checks = pool[np.unique(np.linspace(0, len(pool) - 1, _checks(count, len(pool))).astype(int))]
+    checks = pool[_evenly(len(pool), _checks(count, len(pool)))]
     near = np.zeros(len(place), dtype=np.bool_)
     for c in checks:
         r, i = place[c]
         near |= np.array([a == r and abs(b - i) <= CHECK_GAP for a, b in place])
     candidates = pool[(deviation[pool] > levels.low_eV_A) & ~near[pool]]
+    candidates = candidates[_evenly(len(candidates), MOST)]
     wanted = min(count - len(checks), len(candidates))
     if 0 < wanted < len(candidates):
         cells = [_frame(visited[place[c][0]], place[c][1]) for c in candidates]
@@ -102,9 +103,14 @@ def _frame(run: Visited, index: int) -> Structure:
 
 
 def known_cells(frames: LabelledFrames) -> list[Structure]:
-    """Return up to `MOST_KNOWN` evenly chosen labelled frames as structures."""
-    index = np.unique(np.linspace(0, len(frames) - 1, min(MOST_KNOWN, len(frames))).astype(int))
+    """Return up to `MOST` evenly chosen labelled frames as structures."""
+    index = _evenly(len(frames), MOST)
     return [Structure(frames.symbols, frames.positions_A[i], frames.cell_A[i]) for i in index]
+
+
+def _evenly(of: int, most: int) -> IntArray:
+    """Return up to `most` of the numbers below `of`, evenly spread, the first and the last among them."""
+    return np.unique(np.linspace(0, of - 1, min(of, most)).astype(np.int64))
 
 
 def surroundings(structure: Structure, elements: Sequence[str]) -> Array:
