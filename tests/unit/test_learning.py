@@ -216,6 +216,8 @@ def test_deviation_of_segments(tmp_path):
         head + "0 1 1 1 3 1 2 1.0 3.0\n10 1 1 1 4 1 2 1.5 4.0\n10 1 1 1 4 1 2 1.5 4.0\n20 1 1 1 9 1 2 9."
     )
     (tmp_path / "deviation.0000000010.out").write_text(head + "10 1 1 1 4 1 2 1.6 4.1\n20 1 1 1 5 1 2 2.0 5.0\n")
+    # Killed twice in one segment: the file is appended to, behind half a row and without a header.
+    (tmp_path / "deviation.0000000020.out").write_text("20 1 1 1 5 1 2 2.0 5.0\n30 1 30 1 1 1 6 1 2 3.0 7.0\n")
     rows = read_deviation(tmp_path, 2)
     assert {step: row.tolist() for step, row in rows.items()} == {0: [1.0, 3.0], 10: [1.6, 4.1], 20: [2.0, 5.0]}
 

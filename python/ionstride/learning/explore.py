@@ -22,6 +22,8 @@ from .work import LearningWork
 
 SKIPPED_RAMP = 0.25
 """The first part of a run is too cold to be news."""
+COLUMNS_BEFORE_ATOMS = 7
+"""Of a row of model deviation: the step, and largest, smallest and mean of virial and force."""
 
 
 @dataclass(frozen=True)
@@ -177,12 +179,16 @@ def read_deviation(folder: Path, atoms: int) -> dict[int, Array]:
     """Return step → deviation of each atom's force (N) that a run's segments wrote; a later segment's counts."""
     rows: dict[int, Array] = {}
     for path in sorted(folder.glob("deviation.*.out")):
+        before = COLUMNS_BEFORE_ATOMS
         for line in path.read_text(errors="replace").splitlines(keepends=True):
             words = line.split()
-            if line.startswith("#") or not line.endswith("\n") or len(words) < 1 + atoms:
+            if line.startswith("#"):  # absent where DeePMD appends
+                before = len(words) - 2
                 continue
+            if not line.endswith("\n") or len(words) != before + atoms:
+                continue  # cut off by a kill, or what was written next stands behind such a row
             try:
-                rows[int(words[0])] = np.array(words[-atoms:], dtype=np.float64)
+                rows[int(words[0])] = np.array(words[before:], dtype=np.float64)
             except ValueError:
                 continue
     return rows
