@@ -37,7 +37,7 @@ from .work import Label, LearningWork
 MAX_FORCE_EV_A = 8.0
 """Labels with a larger force teach nothing that MD will meet again."""
 VISITED_FOR_LEVEL = 8
-"""From this many held-out frames of MD on, the low level is theirs; before, that of all held-out frames."""
+"""From so many labelled frames of MD on, the levels are theirs; before, those of all labelled frames."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -214,7 +214,9 @@ def _levels(known: _Known, force_eV_A: npt.NDArray[np.float64]) -> tuple[Levels,
         factor = calibrate(deviation, largest_error(held, force_eV_A[0]))
     source = "held-out frames of earlier rounds" if use is of_md else "all held-out frames"
     source += "; factor from " + ("the same" if known.factor is None else "the frames labelled in the round before")
-    levels = set_levels(deviation[use], factor, typical_force(known.frames.take(~known.held_out)), source)
+    moved = known.frames.group > 0  # cells rattled by little have smaller forces than MD
+    scale = typical_force(known.frames.take(moved) if moved.sum() >= VISITED_FOR_LEVEL else known.frames)
+    levels = set_levels(deviation[use], factor, scale, source)
     return levels, force_rmse(held, force_eV_A[0])
 
 
