@@ -70,18 +70,25 @@ class ReferenceSettings:
 
 @dataclass(frozen=True)
 class LearningSettings:
-    """``[learning]``: rounds of MD with the half-trained potential, whose frames are labelled.
+    """``[learning]``: rounds of MD with half-trained potentials, whose frames are labelled.
 
     Skipped where labelled frames are given.
     """
 
     rounds: int = _set(3, "largest number of rounds")
-    steps: int = _set(2500, "training steps a round")
-    temperatures_K: tuple[float, ...] = _set((), "ramps end at these; [] = the lowest and 1.2 x the highest of md")
+    models: int = _set(3, "potentials of different seeds, whose deviation picks frames; 1 = picked evenly")
+    steps: int = _set(2500, "training steps a round, of each model")
+    temperatures_K: tuple[float, ...] = _set(
+        (), "ramps end at these, colder first, all from the middle round on; [] = those of md and 1.2 x the highest"
+    )
+    strains: tuple[float, ...] = _set((0.0, -0.03, 0.03), "volume strains of the explored cells, run by run")
     ramp_ps: float = _set(5.0, "length of a ramp from 100 K")
-    labels_per_round: int = _set(44, "visited frames labelled a round")
-    intact_fraction: float = _set(0.99, "rounds end when the polyhedra are whole in this part of the frames")
-    check_ps: float = _set(5.0, "length of the MD at the highest temperature that decides")
+    labels_per_round: int = _set(44, "visited frames labelled a round at most")
+    intact_fraction: float = _set(0.99, "MD counts as intact when the polyhedra are whole in this part of the frames")
+    check_ps: float = _set(5.0, "length of the MD at the end of a ramp, which decides")
+    converged: float = _set(
+        0.1, "rounds end when no more of the frames at the highest temperature deviate too much, twice running"
+    )
 
 
 @dataclass(frozen=True)
@@ -239,6 +246,17 @@ def _check(study: Study) -> None:
         (study.seed < 0, f"seed = {study.seed}, wanted 0 or more"),
         (study.cores < 0, f"cores = {study.cores}, wanted 0 (all) or more"),
         (study.learning.rounds > 0 and study.learning.steps < 1, "learning.steps must be at least 1"),
+        (study.learning.models < 1, f"learning.models = {study.learning.models}, wanted at least 1"),
+        (
+            study.learning.labels_per_round < 5,
+            f"learning.labels_per_round = {study.learning.labels_per_round}, wanted at least 5 (two never train)",
+        ),
+        (not study.learning.strains, "learning.strains is empty, wanted [0] for no strain"),
+        (any(abs(s) > 0.2 for s in study.learning.strains), "learning.strains must lie within -0.2 and 0.2"),
+        (
+            not 0 <= study.learning.converged < 1,
+            f"learning.converged = {study.learning.converged}, wanted 0 to below 1",
+        ),
         (study.potential.steps < 1, f"potential.steps = {study.potential.steps}, wanted at least 1"),
         (study.potential.checkpoint_steps < 1, "potential.checkpoint_steps must be at least 1"),
         (study.potential.models < 1, f"potential.models = {study.potential.models}, wanted at least 1"),

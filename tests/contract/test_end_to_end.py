@@ -16,10 +16,12 @@ from test_cli import POSCAR, one_sentence
 from ionstride import _kernels
 from ionstride.campaign import Job, Layout, Options, Watch, run_jobs
 from ionstride.deck import lmp_command, production_phases, render_deck
+from ionstride.learning.levels import force_deviation
+from ionstride.potential import predict
 from ionstride.process import find_program
 from ionstride.records import RunDeck
 from ionstride.settings import MdSettings
-from ionstride.store import load_structure
+from ionstride.store import load_frames, load_structure
 from ionstride.trajectory import read_trajectory
 from ionstride.transport import displacements
 
@@ -34,7 +36,10 @@ file = "Li2S.vasp"
 n_frames = 16
 [learning]
 rounds = 1
+models = 2
 steps = 200
+temperatures_K = [600, 1200]
+strains = [0, -0.02]
 ramp_ps = 0.5
 check_ps = 0.3
 labels_per_round = 6
@@ -82,7 +87,12 @@ def test_all_stages_leave_their_results(finished):
     results = json.loads((out / "results.json").read_text())
     assert "universal potential standing in for DFT" in said
     assert results["reference"]["n_frames"] == 16
-    assert len(results["learning"]["rounds"]) == 1
+    (made,) = results["learning"]["rounds"]
+    assert made["levels"]["low_eV_A"] > 0
+    assert sum(made["shares"].values()) == pytest.approx(1.0)
+    assert [(run["temperature_K"], run["strain"]) for run in made["runs"]] == [(600, 0), (1200, -0.02)]
+    assert made["hottest"]["temperature_K"] == 1200
+    assert made["new_labels"] + made["too_violent"] <= 6
     assert results["potential"]["force_rmse_meV_A"] > 0
     assert [run["ended"] for run in results["md"]["runs"]] == ["complete"] * 3
     for row, target in zip(results["transport"]["temperatures"], (600, 800, 1000), strict=True):
@@ -92,6 +102,46 @@ def test_all_stages_leave_their_results(finished):
         assert abs(run["mean_temperature_K"] / run["temperature_K"] - 1) < 0.15
     assert results["provenance"]["versions"]["lammps"]
     assert (out / "report.html").stat().st_size > 50_000
+
+
+def test_deviation_of_lammps_is_that_of_the_labelled_frames(finished):
+    """Fault: a deviation that belongs to another frame, atom order or cell picks frames by chance."""
+    folder, _ = finished
+    out = folder / "small-out" / "learning"
+    (record,) = json.loads((out / "learning.json").read_text())["rounds"]
+    frames = load_frames(out / "frames.npz")
+    new = frames.take(frames.group == 1)
+    forces = [
+        predict(
+            out / "round_00" / f"model_{number}" / "model-compressed.pb", new, type_map=("Li", "S"), flag="--tf",
+            threads=1, log=folder / "predict.log",
+        )[1]
+        for number in range(2)
+    ]  # fmt: skip
+    theirs = np.array(record["deviation_eV_A"])[new.frame_number]
+    assert np.allclose(force_deviation(np.array(forces)).max(axis=1), theirs, rtol=2e-3, atol=1e-4)
+    volumes = np.abs(np.linalg.det(new.cell_A)) / load_structure(out.parent / "structure" / "structure.json").volume_A3
+    assert {round(v, 4) for v in volumes} == {1.0, 0.98}
+
+
+def test_a_finished_round_is_read_and_not_made(finished, ionstride, tmp_path):
+    """Fault: a study killed between two rounds trains, runs and labels the first one again."""
+    folder, _ = finished
+    shutil.copytree(folder / "small-out", tmp_path / "small-out")
+    for name in ("Li2S.vasp", "study.toml"):
+        shutil.copy(folder / name, tmp_path)
+    out = tmp_path / "small-out" / "learning"
+    for name in ("run.json", "learning.json", "frames.npz"):
+        (out / name).unlink()
+    shutil.rmtree(out / "round_00" / "explore")
+    before = (out / "round_00" / "model_0" / "training.json").stat().st_mtime_ns
+    words = ("run", "study.toml", "--until", "learning")
+    code, _, err = ionstride(*words, cwd=tmp_path)
+    assert code == 0, err
+    assert (out / "round_00" / "model_0" / "training.json").stat().st_mtime_ns == before
+    whole = folder / "small-out" / "learning"
+    assert json.loads((out / "learning.json").read_text()) == json.loads((whole / "learning.json").read_text())
+    assert (out / "frames.npz").read_bytes() == (whole / "frames.npz").read_bytes()
 
 
 def test_dumps_hold_what_the_analysis_needs(finished):
@@ -148,7 +198,7 @@ def test_own_model_skips_what_comes_before(finished, ionstride):
     # Another model under the same name is another model: its MD must not be taken for this one's.
     dump = next((folder / "own-out" / "md" / "700K_r0").glob("production.*"))
     before = dump.read_bytes()
-    mine.write_bytes((folder / "small-out" / "learning" / "round_00" / "train" / "model-compressed.pb").read_bytes())
+    mine.write_bytes((folder / "small-out" / "learning" / "round_00" / "model_0" / "model-compressed.pb").read_bytes())
     code, said, err = ionstride("run", "study.toml", *words, cwd=folder)
     assert code == 0, err
     assert dump.read_bytes() != before
@@ -203,7 +253,7 @@ def in_training(out):
 
 
 KILLED_WHEN = {
-    "a round trains": lambda out: (out / "learning" / "round_00" / "train" / "lcurve.out").exists(),
+    "a round trains": lambda out: (out / "learning" / "round_00" / "model_0" / "lcurve.out").exists(),
     "a round explores": lambda out: any(out.glob("learning/round_00/explore/*/restart.[1-9]*")),
     "the potential trains": in_training,
     "MD is in production": lambda out: any(int(p.suffix[1:]) > 600 for p in out.glob("md/*/restart.[1-9]*")),

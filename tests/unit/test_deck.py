@@ -149,3 +149,16 @@ def test_walls_stand_where_the_data_end():
     assert "pair_coeff      2 2 harmonic/cut 20 3.0000  # S-S" in text
     assert "c_wall" in text
     assert "harmonic" not in deck().files["in.lammps"]
+
+
+def test_deviation_of_an_ensemble_is_written_with_the_frames():
+    """Fault: deviations of other steps than the dumped frames; a segment's file mixed with that of the one before."""
+    others = {"others": ("/m/one.pb", "/m/two.pb")}
+    written = "deepmd /m/model.pb /m/one.pb /m/two.pb out_freq 50 out_file deviation.{:010d}.out atomic"
+    text = deck(**others).files["in.lammps"]
+    assert f"pair_style      {written.format(0)}\n" in text
+    assert "dump            frames all custom 50 " in text
+    late = deck(restart=("restart.3000", 3000), shortest_A={"Li-S": 2.0}, **others).files["in.lammps"]
+    assert f"pair_style      hybrid/overlay {written.format(3000)} harmonic/cut\n" in late
+    assert "pair_coeff      * * deepmd Li S\n" in late
+    assert "out_freq" not in deck().files["in.lammps"]

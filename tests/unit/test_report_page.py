@@ -127,6 +127,17 @@ def made_results() -> dict[str, Any]:
                     "intact": {"P-S4 (< 2.9 Å)": a, "Ge-S4 (< 3.1 Å)": a - 0.02},
                     "ps_survived": p,
                     "stopped": s,
+                    "force_rmse_check_meV_A": 0.9 * f,
+                    "force_rmse_held_out_meV_A": 0.8 * f,
+                    "new_labels": 44,
+                    "levels": {"low_eV_A": f / 1800, "high_eV_A": 1.5, "factor": 2.2, "n_frames": 9, "source": "x"},
+                    "shares": {"accurate": 0.5 + 0.2 * i, "candidate": 0.4 - 0.15 * i, "failed": 0.1 - 0.05 * i},
+                    "hottest": {"temperature_K": 1200.0, "uncertain": 0.6 - 0.25 * i} if i else None,
+                    "factor_found": 2.0 + 0.1 * i,
+                    "rank_correlation": {"value": 0.71, "ci95": [0.52, 0.83], "n": 44} if i else None,
+                    "deviation_eV_A": (f / 1500 * rng.lognormal(0, 0.5, 44)).tolist(),
+                    "error_eV_A": (f / 500 * rng.lognormal(0, 0.5, 44)).tolist(),
+                    "runs": [{"id": "600K_r0", "temperature_K": 600.0, "strain": -0.03 * i}],
                 }
                 for i, (f, a, p, s) in enumerate(
                     [
@@ -282,7 +293,7 @@ def test_figures_have_text_for_those_who_cannot_see(page: str) -> None:
     """A picture without a label and a caption is nothing to a screen reader."""
     tags = parse(page).seen
     pictures = [a for tag, a in tags if tag == "svg"]
-    assert len(pictures) == len([t for t, _ in tags if t == "figcaption"]) == 13
+    assert len(pictures) == len([t for t, _ in tags if t == "figcaption"]) == 15
     assert all(a["role"] == "img" and a["aria-label"] for a in pictures)
 
 

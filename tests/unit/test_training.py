@@ -48,8 +48,9 @@ def ensemble(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ensemble")
     frames = copper_frames(60, 1)
     told = []
+    held_out, _ = potential.split_frames(frames, SMALL.valid_fraction, 4)
     made = potential.train_ensemble(
-        frames, SMALL, folder, models=2, seed=4, threads=2, type_map=("Cu",),
+        frames, SMALL, [folder / "a", folder / "b"], held_out=held_out, seed=4, cores=2, type_map=("Cu",),
         progress=lambda number, step, of, text: told.append((number, step, of)),
     )  # fmt: skip
     return frames, folder, made, told
@@ -59,9 +60,8 @@ def ensemble(tmp_path_factory):
 def test_models_of_an_ensemble_differ_and_share_the_held_out_frames(ensemble):
     """Fault: two models of one seed, whose spread is zero; or other held-out frames for each."""
     frames, _, made, told = ensemble
-    held_out, split = potential.split_frames(frames, SMALL.valid_fraction, 4)
+    held_out, _ = potential.split_frames(frames, SMALL.valid_fraction, 4)
     assert made[0].sha256 != made[1].sha256
-    assert {one.split for one in made} == {split}
     counts = [np.load(one.valid / "set.000" / "coord.npy").shape[0] for one in made]
     assert counts == [held_out.sum()] * 2
     assert {number for number, _, _ in told} == {0, 1}
@@ -88,11 +88,14 @@ def test_the_model_is_that_of_the_best_checkpoint(ensemble):
 def test_a_training_that_is_done_is_not_done_again(ensemble):
     """Fault: another run of the same command trains for hours again, or forgets the scores."""
     frames, folder, made, _ = ensemble
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("train*/model*")}
-    again = potential.train_ensemble(frames, SMALL, folder, models=2, seed=4, threads=2, type_map=("Cu",))
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("?/model*")}
+    held_out, _ = potential.split_frames(frames, SMALL.valid_fraction, 4)
+    again = potential.train_ensemble(
+        frames, SMALL, [folder / "a", folder / "b"], held_out=held_out, seed=4, cores=2, type_map=("Cu",)
+    )
     assert [one.sha256 for one in again] == [one.sha256 for one in made]
     assert [one.scores for one in again] == [one.scores for one in made]
-    assert {path: path.stat().st_mtime_ns for path in folder.glob("train*/model*")} == before
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("?/model*")} == before
 
 
 @pytest.mark.slow

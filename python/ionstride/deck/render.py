@@ -125,6 +125,7 @@ def render_deck(
     model: str,
     elements: tuple[str, ...],
     seed: int,
+    others: tuple[str, ...] = (),
     ranks: int = 1,
     threads: int = 1,
     restart: tuple[str, int] | None = None,
@@ -143,6 +144,8 @@ def render_deck(
     model : path of the potential as LAMMPS will see it.
     elements : element of each LAMMPS type, in order; for ``pair_coeff`` and the dump.
     seed : of the velocities, 1 … 2³¹−1.
+    others : further potentials: `model` alone moves the atoms, and how far the forces of all scatter is written at
+        every frame (see `deviation_name`).
     ranks, threads : for ``run.sh``.
     restart : (file name, its step) to go on from.
     shortest_A : shortest distance of each pair ('Li-S') in the reference frames: walls keep atoms from coming much
@@ -187,6 +190,8 @@ def render_deck(
         "data_file": "data.lmp",
         "restart_from": restart[0] if restart else "",
         "model": model,
+        "others": list(others),
+        "deviation_file": deviation_name(step),
         "elements": list(elements),
         "atom_map": Path(model).suffix in (".savedmodel", ".pt2"),
         "skin_A": CHEAP_SKIN_A if rigid_ions else SKIN_A,
@@ -299,6 +304,11 @@ def lmp_command(md: MdSettings, ranks: int, lmp: str = "", mpirun: str = "mpirun
 def dump_name(phase: str, step: int) -> str:
     """Return the dump file of a phase that begins at `step`; names sort in the order of the run."""
     return f"{phase}.{step:010d}.lammpstrj"
+
+
+def deviation_name(step: int) -> str:
+    """Return the file of model deviation of a segment that begins at `step`; names sort in the order of the run."""
+    return f"deviation.{step:010d}.out"
 
 
 def to_lammps_frame(cell_A: Array) -> Array:

@@ -305,6 +305,9 @@ def from_study(
     net = settings["potential"]
     held_out, split = potential.split_frames(frames, net["valid_fraction"], settings["seed"])
     learning = place.parent.name == "learning"
+    learned = read_json(out / "learning" / "learning.json") if learning else None
+    if learned and "held_out" in learned:
+        held_out, split = np.isin(np.arange(len(frames)), learned["held_out"]), "held out in all rounds of learning"
     names = _group_names(frames, learning, settings["reference"]["frames"])
     if frame_ps is None:
         frame_ps = _set_frame_ps(settings["reference"]["frames"])

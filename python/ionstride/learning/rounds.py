@@ -1,62 +1,45 @@
-"""Concurrent learning: the half-trained potential runs MD, and what it visits is labelled.
+"""Concurrent learning: half-trained potentials run MD, and what they visit is labelled.
 
-One round is: train → explore with LAMMPS → label a choice of the visited frames → judge. The rounds
-end when MD at the highest temperature stays intact, or at the given number of them.
+One round is: train an ensemble → set the trust levels → explore with LAMMPS → label a choice of the visited frames →
+judge.  A finished round leaves ``round.json`` and its new labels; called again, it is read, not made.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ..campaign import Job, Options, Outcome, Watch, choose_layout, run_jobs
-from ..checks import Array
-from ..deck import explore_phases, lmp_command, render_deck
-from ..errors import InputError, PhysicsError
-from ..geometry import intact_frames
-from ..potential import BACKENDS, Trained, force_rmse, predict, train_potential
-from ..process import find_mpirun
-from ..records import LabelledFrames, Polyhedron, Structure, join_frames
-from ..runrecord import read_json, write_json
-from ..settings import Study
-from ..trajectory import read_trajectory, whole_segments
+from ..campaign import Outcome
+from ..errors import PhysicsError
+from ..potential import Trained, force_rmse, frames_key, split_frames, train_ensemble
+from ..records import LabelledFrames, join_frames
+from ..runrecord import key_of, read_json, write_json
+from ..store import load_frames, save_frames
+from .ensemble import predict_ensemble
+from .explore import Visited, explore, explore_temperatures, whole_share
+from .levels import (
+    Levels,
+    calibrate,
+    force_deviation,
+    largest_error,
+    rank_correlation,
+    set_levels,
+    shares,
+    typical_force,
+)
+from .select import Chosen, choose, choose_evenly
+from .stop import why_ended
+from .work import Label, LearningWork
 
 MAX_FORCE_EV_A = 8.0
 """Labels with a larger force teach nothing that MD will meet again."""
-SKIPPED_RAMP = 0.25
-"""The first part of a ramp is too cold to be news."""
+VISITED_FOR_LEVEL = 8
+"""From so many labelled frames of MD on, the levels are theirs; before, those of all labelled frames."""
 
-Label = Callable[[list[Structure], int, str], LabelledFrames]
-News = Callable[[str, int, int, str], None]
-
-
-@dataclass(frozen=True)
-class LearningWork:
-    """What all rounds share.
-
-    Attributes
-    ----------
-    study : settings.
-    structure : the cell that is explored.
-    polyhedra : what must stay whole.
-    folder : everything is kept here; finished pieces are not redone.
-    lmp : the LAMMPS program, already looked at.
-    cores : cores to use.
-    news : called with (what, done, of, line of news).
-    shortest : gives the shortest distance of each pair in a set of frames.
-    """
-
-    study: Study
-    structure: Structure
-    polyhedra: list[Polyhedron]
-    folder: Path
-    lmp: str
-    cores: int
-    news: News
-    shortest: Callable[[LabelledFrames], dict[str, float]]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -66,15 +49,27 @@ class Learned:
     Attributes
     ----------
     frames : all labelled frames.
-    checkpoint : of the last training, to start the final one from.
+    held_out : (F) frames that no model was trained on.
+    checkpoints : of the last training of each model, to start the final ones from.
     rounds : one dictionary a round, for the report.
     ended : why the rounds ended, in words.
     """
 
     frames: LabelledFrames
-    checkpoint: Path
+    held_out: Mask
+    checkpoints: list[Path]
     rounds: list[dict[str, Any]]
     ended: str
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a round begins with: labels, which of them are held out, checkpoints, and error / deviation as last seen."""
+
+    frames: LabelledFrames
+    held_out: Mask
+    checkpoints: list[Path | None]
+    factor: float | None
 
 
 def run_rounds(
@@ -85,7 +80,7 @@ def run_rounds(
     sel: list[int],
     type_map: tuple[str, ...],
 ) -> Learned:
-    """Run rounds of train → explore → label until MD stays intact.
+    """Run rounds of train → explore → label until `why_ended` says why no more are needed.
 
     Parameters
     ----------
@@ -100,166 +95,190 @@ def run_rounds(
     PhysicsError
         If a round visits no frame that could be labelled.
     """
-    study, structure, polyhedra, news = work.study, work.structure, work.polyhedra, work.news
-    settings = study.learning
-    frames, checkpoint = first, None
+    study, settings = work.study, work.study.learning
+    held_out, _ = split_frames(first, study.potential.valid_fraction, study.seed)
+    known = _Known(first, held_out, [None] * settings.models, None)
     rounds: list[dict[str, Any]] = []
     ended = f"the {settings.rounds} rounds asked for are done"
     for number in range(settings.rounds):
         place = work.folder / f"round_{number:02d}"
-        trained = train_potential(
-            frames,
-            study.potential,
-            place / "train",
-            type_map=type_map,
-            seed=study.seed,
-            threads=1 if study.deterministic else work.cores,
-            steps=settings.steps,
-            start_from=checkpoint,
-            sel=sel,
-            progress=partial(news, f"round {number}: train on {len(frames)} frames"),
-        )
-        outcomes, visited = _explore(work, trained, place, number, work.shortest(frames))
-        whole = _whole_share(visited, structure, polyhedra)
-        chosen = choose_frames(visited, structure, settings.labels_per_round)
-        if not chosen:
-            raise PhysicsError(
-                f"round {number}: the potential falls apart before it visits a frame worth labelling; "
-                "give more reference.n_frames or learning.steps"
-            )
-        new = label(chosen, number + 1, f"round {number}: label {len(chosen)} visited frames")
-        _, predicted = predict(
-            trained.model, new, type_map=type_map, flag=BACKENDS[study.potential.backend][0], threads=work.cores,
-            log=place / "predict.log",
-        )  # fmt: skip
-        gentle = np.abs(new.force_eV_A).max(axis=(1, 2)) < MAX_FORCE_EV_A
-        rounds.append(
-            {
-                "round": number,
-                "labels": len(frames),
-                "new_labels": int(gentle.sum()),
-                "too_violent": int((~gentle).sum()),
-                "force_rmse_new_meV_A": force_rmse(new, predicted),
-                "intact": whole,
-                "ps_survived": min(o.steps for o in outcomes) * study.md.timestep_fs / 1000,
-                "stopped": "; ".join(f"{o.id}: {o.ended}" for o in outcomes if o.ended != "complete"),
-            }
-        )
-        write_json(place / "round.json", rounds[-1])
-        if gentle.any():
-            frames = join_frames([frames, new.take(gentle)])
-        checkpoint = trained.checkpoint
-        if all(o.ended == "complete" for o in outcomes) and all(
-            share >= settings.intact_fraction for share in whole.values()
-        ):
-            ended = f"MD stayed intact in round {number}"
+        key = key_of([frames_key(known.frames), known.held_out.tolist(), [str(c) for c in known.checkpoints]])
+        if (read_json(place / "round.json") or {}).get("key") != key:
+            _make_round(work, known, place, number, key, label=label, sel=sel, type_map=type_map)
+        known, record = _read_round(place, known)
+        rounds.append(record)
+        reason = why_ended(rounds, settings)
+        if reason:
+            ended = reason
             break
-    assert checkpoint is not None
-    return Learned(frames, checkpoint, rounds, ended)
+    checkpoints = [checkpoint for checkpoint in known.checkpoints if checkpoint is not None]
+    return Learned(known.frames, known.held_out, checkpoints, rounds, ended)
 
 
-def explore_temperatures(study: Study) -> tuple[float, ...]:
-    """Return the temperatures at which the ramps of a round end."""
-    if study.learning.temperatures_K:
-        return study.learning.temperatures_K
-    return (min(study.md.temperatures_K), round(1.2 * max(study.md.temperatures_K)))
+def _read_round(place: Path, known: _Known) -> tuple[_Known, dict[str, Any]]:
+    """Return what is known after a finished round, and its record."""
+    found = read_json(place / "round.json")
+    frames, held_out = known.frames, known.held_out
+    if found["held_out"]:
+        frames = join_frames([frames, load_frames(place / "new.npz")])
+        held_out = np.concatenate([held_out, np.array(found["held_out"], dtype=np.bool_)])
+    checkpoints: list[Path | None] = [place / checkpoint for checkpoint in found["checkpoints"]]
+    return _Known(frames, held_out, checkpoints, found["factor"]), found["record"]
 
 
-def _explore(
-    work: LearningWork, trained: Trained, place: Path, number: int, shortest_A: dict[str, float]
-) -> tuple[list[Outcome], list[Array]]:
-    """Run the ramps of one round; return outcomes and visited positions, (T, N, 3) a run."""
-    study, structure, md = work.study, work.structure, work.study.md
-    temperatures = explore_temperatures(study)
-    layout = choose_layout(
-        work.cores,
-        len(temperatures),
-        ranks=md.ranks,
-        threads=md.threads,
-        gpus=md.gpus,
-        deterministic=study.deterministic,
+def _make_round(
+    work: LearningWork,
+    known: _Known,
+    place: Path,
+    number: int,
+    key: str,
+    *,
+    label: Label,
+    sel: list[int],
+    type_map: tuple[str, ...],
+) -> None:
+    """Make one round; its record is written last."""
+    study, settings = work.study, work.study.learning
+    what = f"round {number}: train {settings.models} models" if settings.models > 1 else f"round {number}: train"
+    steps_done = [0] * settings.models
+
+    def news(model: int, step: int, of: int, text: str) -> None:
+        steps_done[model] = step
+        work.news(f"{what} on {len(known.frames)} frames", sum(steps_done), of * settings.models, text)
+
+    models = train_ensemble(
+        known.frames,
+        study.potential,
+        [place / f"model_{k}" for k in range(settings.models)],
+        held_out=known.held_out,
+        type_map=type_map,
+        seed=study.seed,
+        cores=work.cores,
+        threads=1 if study.deterministic else 0,
+        steps=settings.steps,
+        starts=known.checkpoints,
+        sel=sel,
+        progress=news,
     )
-    mpirun = find_mpirun(layout.ranks)
-    jobs = []
-    for index, temperature in enumerate(temperatures):
-        phases = explore_phases(md, temperature, study.learning.ramp_ps, study.learning.check_ps)
-        name = f"{temperature:g}K_r{index}"
-        seed = (study.seed * 7919 + number * 101 + index * 13) % 2_000_000_000 + 1
 
-        def render(restart: tuple[str, int] | None, phases=phases, name=name, seed=seed):  # type: ignore[no-untyped-def]
-            return render_deck(
-                structure, md, phases, id=name, title=f"{study.name}: round {number}, {name}",
-                model=str(trained.model.resolve()), elements=type_map_of(structure), seed=seed,
-                ranks=layout.ranks, threads=layout.threads, restart=restart,
-                shortest_A=shortest_A if md.walls else None,
-            )  # fmt: skip
+    def forces(some: list[Trained], frames: LabelledFrames) -> npt.NDArray[np.float64]:
+        return predict_ensemble(
+            some, frames, place, type_map=type_map, backend=study.potential.backend, cores=work.cores
+        )
 
-        def watch(folder=place / "explore" / name, temperature=temperature) -> Watch:  # type: ignore[no-untyped-def]
-            return Watch(folder, structure, work.polyhedra, 0.0, 0.5 * md.min_distance, temperature)
-
-        made_from = [trained.sha256, md.min_distance]
-        jobs.append(Job(place / "explore" / name, render, phases[-1].stop, watch, made_from))
-
-    def progress(state: dict[str, tuple[int, int]]) -> None:
-        done, of = sum(s[0] for s in state.values()), sum(s[1] for s in state.values())
-        work.news(f"round {number}: explore to {max(temperatures):g} K", done, of, "")
-
-    options = Options(layout, lambda ranks: lmp_command(md, ranks, work.lmp, mpirun), md.gpus)
-    outcomes = run_jobs(jobs, options, progress)
-    return outcomes, [_visited(job.folder, structure) for job in jobs]
-
-
-def type_map_of(structure: Structure) -> tuple[str, ...]:
-    """Return the elements of a structure in the order of their first atoms."""
-    return tuple(dict.fromkeys(structure.symbols))
-
-
-def _visited(folder: Path, structure: Structure) -> Array:
-    """Return the positions a run visited, (T, N, 3), in the frame of `structure`'s cell."""
-    files = sorted(folder.glob("*.lammpstrj"), key=lambda p: p.name.split(".")[1])
-    try:
-        path = read_trajectory(whole_segments(files), temperature_K=1.0, timestep_ps=1.0)
-    except InputError:
-        return np.zeros((0, len(structure.symbols), 3))
-    fractional = path.positions_A @ np.linalg.inv(path.cell_A)
-    visited: Array = fractional @ structure.cell_A
-    return visited
-
-
-def _whole_share(visited: list[Array], structure: Structure, polyhedra: list[Polyhedron]) -> dict[str, float]:
-    """Return, for each kind of polyhedron, the part of all visited frames in which all are whole."""
-    share: dict[str, float] = {}
-    for polyhedron in polyhedra:
-        whole = [
-            intact_frames([polyhedron], structure.symbols, positions, structure.cell_A)[:, 0]
-            for positions in visited
-            if len(positions)
-        ]
-        share[str(polyhedron)] = float(np.concatenate(whole).mean()) if whole else 0.0
-    return share
+    levels, held_out_error = None, None
+    if len(models) > 1:
+        levels, held_out_error = _levels(known, forces(models, known.frames.take(known.held_out)))
+    outcomes, visited = explore(work, models, place, number, work.shortest(known.frames))
+    if levels is not None:
+        chosen = choose(visited, levels, known.frames, settings.labels_per_round)
+    else:
+        chosen = choose_evenly(visited, settings.labels_per_round)
+    if not chosen.structures:
+        raise PhysicsError(
+            f"round {number}: the potential falls apart before it visits a frame worth labelling; "
+            "give more reference.n_frames or learning.steps"
+        )
+    new = label(chosen.structures, number + 1, f"round {number}: label {len(chosen.structures)} visited frames")
+    force = forces(models[:1], new)[0]
+    gentle = np.abs(new.force_eV_A).max(axis=(1, 2)) < MAX_FORCE_EV_A
+    judged = _judge(chosen, new, force, gentle)
+    record = {
+        "round": number,
+        "labels": len(known.frames),
+        "new_labels": int(gentle.sum()),
+        "too_violent": int((~gentle).sum()),
+        "force_rmse_new_meV_A": force_rmse(new, force),
+        "force_rmse_held_out_meV_A": held_out_error,
+        **_explored(work, outcomes, visited, levels),
+        **judged,
+    }
+    held = _held_out(chosen, new, gentle, study.potential.valid_fraction, study.seed)
+    if gentle.any():
+        save_frames(new.take(gentle), place / "new.npz")
+    write_json(
+        place / "round.json",
+        {
+            "key": key,
+            "record": record,
+            "held_out": held.tolist(),
+            "checkpoints": [str(trained.checkpoint.relative_to(place)) for trained in models],
+            "factor": judged.get("factor_found") or (levels.factor if levels else None),
+        },
+    )
 
 
-def choose_frames(visited: list[Array], structure: Structure, count: int) -> list[Structure]:
-    """Choose frames evenly along each run, the cold beginning of its ramp left out.
-
-    Parameters
-    ----------
-    visited : positions of each run, (T, N, 3).
-    structure : symbols and cell.
-    count : frames in all.
-    """
-    chosen: list[Structure] = []
-    for positions in visited:
-        first = int(SKIPPED_RAMP * len(positions))
-        share = min(max(1, round(count / len(visited))), len(positions) - first)
-        if share <= 0:
-            continue
-        for index in np.unique(np.linspace(first, len(positions) - 1, share).astype(int)):
-            chosen.append(Structure(structure.symbols, positions[index], structure.cell_A))
-    return chosen
+def _levels(known: _Known, force_eV_A: npt.NDArray[np.float64]) -> tuple[Levels, float]:
+    """Return the trust levels, and model 0's error on all held-out frames (meV/Å); forces are (M, held out, N, 3)."""
+    held = known.frames.take(known.held_out)
+    deviation = force_deviation(force_eV_A).max(axis=1)
+    of_md = held.group > 0
+    use = of_md if of_md.sum() >= VISITED_FOR_LEVEL else np.ones(len(held), dtype=np.bool_)
+    factor = known.factor
+    if factor is None:
+        factor = calibrate(deviation, largest_error(held, force_eV_A[0]))
+    source = "held-out frames of earlier rounds" if use is of_md else "all held-out frames"
+    source += "; factor from " + ("the same" if known.factor is None else "the frames labelled in the round before")
+    moved = known.frames.group > 0  # cells rattled by little have smaller forces than MD
+    scale = typical_force(known.frames.take(moved) if moved.sum() >= VISITED_FOR_LEVEL else known.frames)
+    levels = set_levels(deviation[use], factor, scale, source)
+    return levels, force_rmse(held, force_eV_A[0])
 
 
-def read_rounds(folder: Path) -> list[dict[str, Any]]:
-    """Return what the finished rounds in a folder left for the report."""
-    rounds = (read_json(path) for path in sorted(folder.glob("round_*/round.json")))
-    return [r for r in rounds if r]
+def _explored(
+    work: LearningWork, outcomes: Sequence[Outcome], visited: Sequence[Visited], levels: Levels | None
+) -> dict[str, Any]:
+    """Return what a round's record says of its MD."""
+    study = work.study
+    found: dict[str, Any] = {
+        "runs": [{"id": v.id, "temperature_K": v.temperature_K, "strain": v.strain} for v in visited],
+        "intact": whole_share(list(visited), work.polyhedra),
+        "ps_survived": min(o.steps for o in outcomes) * study.md.timestep_fs / 1000,
+        "stopped": "; ".join(f"{o.id}: {o.ended}" for o in outcomes if o.ended != "complete"),
+        "levels": None,
+        "shares": None,
+        "hottest": None,
+    }
+    if levels is None:
+        return found
+    news = [v.deviation_eV_A[v.first_news :].max(axis=1) for v in visited if v.deviation_eV_A is not None]
+    hottest = max(explore_temperatures(study))
+    at_rest = [
+        v.deviation_eV_A[v.step >= v.hold_step].max(axis=1)
+        for v in visited
+        if v.temperature_K == hottest and v.deviation_eV_A is not None
+    ]
+    late = np.concatenate([np.zeros(0), *at_rest])
+    found["levels"] = asdict(levels)
+    found["shares"] = shares(np.concatenate(news), levels)
+    if len(late):
+        uncertain = float((late > levels.low_eV_A).mean())
+        found["hottest"] = {"temperature_K": hottest, "uncertain": uncertain, "n_frames": len(late)}
+    return found
+
+
+def _judge(chosen: Chosen, new: LabelledFrames, force_eV_A: npt.NDArray[np.float64], gentle: Mask) -> dict[str, Any]:
+    """Return what the new labels say of the error on even samples, and of the deviation."""
+    if chosen.deviation_eV_A is None:
+        return {}
+    here = new.frame_number  # a label that failed is left out
+    checks = chosen.is_check[here] & gentle
+    deviation, error = chosen.deviation_eV_A[here], largest_error(new, force_eV_A)
+    return {
+        "candidates_labelled": int((~chosen.is_check[here]).sum()),
+        "force_rmse_check_meV_A": force_rmse(new.take(checks), force_eV_A[checks]) if checks.any() else None,
+        "n_check": int(checks.sum()),
+        "factor_found": calibrate(deviation, error),
+        "rank_correlation": rank_correlation(deviation, error),
+        "deviation_eV_A": np.round(deviation, 5).tolist(),
+        "error_eV_A": np.round(error, 5).tolist(),
+    }
+
+
+def _held_out(chosen: Chosen, new: LabelledFrames, gentle: Mask, fraction: float, seed: int) -> Mask:
+    """Return which of the new gentle labels are never trained on: the check frames, or blocks with one model."""
+    if chosen.deviation_eV_A is not None:
+        return chosen.is_check[new.frame_number[gentle]]
+    if gentle.sum() < 4:
+        return np.zeros(int(gentle.sum()), dtype=np.bool_)
+    return split_frames(new.take(gentle), fraction, seed)[0]

@@ -4,7 +4,7 @@ from .dataset import neighbours_needed, some_of, split_frames, write_dataset
 from .model import backend_of, check_elements, checked_type_map, read_type_map
 from .quality import errors, force_rmse, predict, predict_with_virial
 from .rigid_ions import RIGID_IONS, read_rigid_ions
-from .train import BACKENDS, Trained, check_backend, read_lcurve, train_ensemble, train_potential
+from .train import BACKENDS, Trained, check_backend, frames_key, read_lcurve, train_ensemble, train_potential
 
 __all__ = [
     "BACKENDS",
@@ -16,6 +16,7 @@ __all__ = [
     "checked_type_map",
     "errors",
     "force_rmse",
+    "frames_key",
     "neighbours_needed",
     "predict",
     "predict_with_virial",

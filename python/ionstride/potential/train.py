@@ -9,7 +9,8 @@ import importlib.util
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ BACKENDS = {
     "jax": ("--jax", ".savedmodel", "jax", 'pip install "deepmd-kit[cpu,lmp,jax]"'),
 }
 SEL_MARGIN = 1.3
+SEED_APART = 7907
+"""Between the seeds of two models, so that no two studies of neighbouring seeds share one."""
 FIXED_SPLIT = "held out by the caller"
 ATOMS_A_THREAD = 100
 """Atoms in a batch that keep a thread busy (measured: 83 atoms take 23 ms on one thread, 26 ms on two)."""
@@ -227,46 +230,51 @@ def train_potential(
 def train_ensemble(
     frames: LabelledFrames,
     settings: PotentialSettings,
-    folder: Path,
+    folders: Sequence[Path],
     *,
-    models: int,
+    held_out: npt.NDArray[np.bool_],
     seed: int,
-    threads: int,
+    cores: int,
+    threads: int = 0,
+    starts: Sequence[Path | None] = (),
     progress: Callable[[int, int, int, str], None] | None = None,
     **same: Any,
 ) -> list[Trained]:
-    """Train several potentials that differ in the seed of weights and batches, one a core at a time.
+    """Train potentials that differ in first weights and batches, as many at once as there are cores.
+
+    Small cells do not gain from a second thread, so cores go to models first.
 
     Parameters
     ----------
-    frames, settings : as for `train_potential`; the same frames are held out for all.
-    folder : of the trainings, ``train``, ``train_1``, …
-    models : how many.
-    seed : of the split and of the first one.
-    threads : in all.
+    frames, settings : as for `train_potential`.
+    folders : of the trainings, one a model.
+    held_out : (F) which of `frames` no model is trained on.
+    seed : of the first one; the others' follow from it.
+    cores : cores to use.
+    threads : of each training; 0 shares the cores out.
+    starts : checkpoint that each begins with, as `start_from` of `train_potential`; None, or empty: new weights.
     progress : called with (model, step, steps, line of news).
     same : further arguments of `train_potential`, the same for all.
+
+    Raises
+    ------
+    ToolError
+        If DeePMD fails; the other trainings are then ended.
     """
-    held_out, split = split_frames(frames, settings.valid_fraction, seed)
-    at_once = max(1, min(threads, models))
+    at_once = max(1, min(cores, len(folders)))
 
-    def piece(number: int) -> Callable[[GoOn], Trained]:
-        def make(go_on: GoOn) -> Trained:
-            def tell(step: int, steps: int, text: str) -> None:
-                go_on()
-                if progress is not None:
-                    progress(number, step, steps, text)
+    def make(number: int, go_on: GoOn) -> Trained:
+        def tell(step: int, steps: int, text: str) -> None:
+            go_on()
+            if progress is not None:
+                progress(number, step, steps, text)
 
-            return train_potential(
-                frames, settings, folder / (f"train_{number}" if number else "train"),
-                seed=seed + 1000 * number, threads=threads // at_once,
-                held_out=held_out, progress=tell, **same,
-            )  # fmt: skip
+        return train_potential(
+            frames, settings, folders[number], seed=seed + SEED_APART * number,
+            threads=threads or max(1, cores // at_once), start_from=starts[number] if starts else None, held_out=held_out, progress=tell, **same,
+        )  # fmt: skip
 
-        return make
-
-    made = side_by_side([piece(number) for number in range(models)], at_once)
-    return [replace(trained, split=split) for trained in made]
+    return side_by_side([partial(make, number) for number in range(len(folders))], at_once)
 
 
 def frames_key(frames: LabelledFrames) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import figures, simulation_figures, words
+from . import figures, learning_figures, simulation_figures, words
 from .arrhenius_figures import arrhenius_figure
 from .canvas import has, need_matplotlib
 from .rendering import picture, plain, render, write_page
@@ -91,6 +91,7 @@ def _pictures(results: Results) -> dict[str, list[str]]:
         add("msd", figures.msd_figure([row], ["linear"]), caption)
     potential = words.part(results, "potential")
     _potential_pictures(potential, mobile, add)
+    _learning_pictures(words.part(results, "learning").get("rounds") or [], add)
     told = [run for run in words.runs(results) if has(run.get("thermo"), *simulation_figures.THERMO)]
     if told:
         caption = "Temperature (K) against time (ps), in means over 1/80 of a run."
@@ -105,6 +106,21 @@ def _pictures(results: Results) -> dict[str, list[str]]:
             )
             add("structure", figure, f"The simulated cell, {structure.get('formula') or ''}, seen along {letter} (Å).")
     return pictures
+
+
+def _learning_pictures(rounds: list[dict[str, Any]], add: Any) -> None:
+    if not rounds:
+        return
+    caption = "Force error (meV/Å, logarithmic) on frames not yet trained on, against the labels known to a round"
+    shares = any(r.get("shares") for r in rounds)
+    caption += "; and what each round's MD visited: accurate, candidate and failed frames (%)." if shares else "."
+    add("learning", learning_figures.rounds_figure(rounds), caption)
+    if any(has(r, "deviation_eV_A", "error_eV_A") for r in rounds):
+        caption = (
+            "Error against model deviation (eV/Å) of the worst atom in each newly labelled frame; dotted and dashed:"
+        )
+        caption += " the last round's trust levels. A deviation that tells the truth rises with the error."
+        add("learning", learning_figures.deviation_figure(rounds), caption)
 
 
 def _potential_pictures(potential: Mapping[str, Any], mobile: str, add: Any) -> None:

@@ -1,7 +1,9 @@
-"""The learning stage: rounds in which the half-trained potential explores."""
+"""The learning stage: rounds in which half-trained potentials explore."""
 
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .. import learning, potential
 from ..campaign import check_lammps
@@ -74,18 +76,29 @@ def make(work: Work) -> list[str]:
         {
             "rounds": learned.rounds,
             "ended": learned.ended,
-            "checkpoint": str(learned.checkpoint.relative_to(folder)),
+            "checkpoints": [str(checkpoint.relative_to(folder)) for checkpoint in learned.checkpoints],
             "sel": sel,
+            "held_out": np.flatnonzero(learned.held_out).tolist(),
         },
     )
     for r in learned.rounds:
-        whole = ", ".join(f"{name} {100 * share:.1f} %" for name, share in r["intact"].items())
-        work.screen.say(
-            f"           round {r['round']}: {r['labels']} labels, {r['force_rmse_new_meV_A']:.0f} meV/Å on newly "
-            f"visited frames; whole in {whole or 'no polyhedra'}{'; ' + r['stopped'] if r['stopped'] else ''}"
-        )
+        work.screen.say(f"           {_in_words(r)}")
     work.screen.say(f"           {learned.ended}")
     return ["frames.npz", "learning.json"]
+
+
+def _in_words(r: dict[str, Any]) -> str:
+    """Return a round in a line."""
+    text = f"round {r['round']}: {r['labels']} labels, {r['force_rmse_new_meV_A']:.0f} meV/Å on newly visited frames"
+    if r["levels"]:
+        part = r["shares"]
+        text += (
+            f"; visited: {100 * part['accurate']:.0f} % accurate, {100 * part['candidate']:.0f} % candidates, "
+            f"{100 * part['failed']:.0f} % failed (levels {r['levels']['low_eV_A']:.2f}, "
+            f"{r['levels']['high_eV_A']:.2f} eV/Å)"
+        )
+    whole = ", ".join(f"{name} {100 * share:.1f} %" for name, share in r["intact"].items())
+    return f"{text}; whole in {whole or 'no polyhedra'}{'; ' + r['stopped'] if r['stopped'] else ''}"
 
 
 def _wipe_rounds(folder: Path) -> None:

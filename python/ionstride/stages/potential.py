@@ -67,10 +67,15 @@ def make(work: Work) -> list[str]:
     type_map = learning.type_map_of(cell) if set(cell.symbols) == set(elements) else elements
     total = len(frames) + sum(len(other) for other in others)
     learned = read_json(work.folder("learning") / "learning.json") if not learning_skip(work) else None
-    start = work.folder("learning") / learned["checkpoint"] if learned else None
+    starts = [work.folder("learning") / c for c in learned["checkpoints"]] if learned else [None]
     tuned = _start_model(work, type_map, folder)
     if tuned and learned:
         raise InputError("potential.start_from is given, but the rounds of learning give a start too; leave one out")
+    held_out, split = potential.split_frames(frames, settings.valid_fraction, work.study.seed)
+    if learned:  # what no model has ever been trained on
+        held_out = np.isin(np.arange(len(frames)), learned["held_out"])
+        evenly = work.study.learning.models > 1
+        split = f"blocks of the first frames, and {'an even sample' if evenly else 'blocks'} of each round's"
 
     def news(number: int, step: int, of: int, text: str) -> None:
         which = f", model {number + 1}" if settings.models > 1 else ""
@@ -80,12 +85,13 @@ def make(work: Work) -> list[str]:
         every = potential.train_ensemble(
             frames,
             settings,
-            folder,
-            models=settings.models,
+            [folder / ("train" if number == 0 else f"train_{number}") for number in range(settings.models)],
+            held_out=held_out,
+            starts=[starts[min(number, len(starts) - 1)] for number in range(settings.models)],
             type_map=type_map,
             seed=work.study.seed,
-            threads=1 if work.study.deterministic else work.cores,
-            start_from=start,
+            cores=work.cores,
+            threads=1 if work.study.deterministic else 0,
             start_model=tuned,
             others=others,
             sel=learned["sel"] if learned else None,
@@ -94,7 +100,6 @@ def make(work: Work) -> list[str]:
         trained = every[0]
         for one in every:
             potential.checked_type_map(one.model, type_map, folder, "its training")
-        held_out, split = potential.split_frames(frames, settings.valid_fraction, work.study.seed)
         flag = potential.BACKENDS[settings.backend][0]
         errors: dict[str, Any] = {}
         parts = (("valid", frames.take(held_out)), ("train", frames.take(potential.some_of(~held_out, TRAIN_FRAMES))))
