@@ -44,6 +44,7 @@ ramp_ps = 0.5
 check_ps = 0.3
 labels_per_round = 6
 [potential]
+models = 2
 rcut_A = 5.0
 neuron = [8, 16]
 axis_neuron = 4

@@ -270,9 +270,16 @@ def train_ensemble(
                 progress(number, step, steps, text)
 
         return train_potential(
-            frames, settings, folders[number], seed=seed + SEED_APART * number,
-            threads=threads or max(1, cores // at_once), start_from=starts[number] if starts else None, held_out=held_out, progress=tell, **same,
-        )  # fmt: skip
+            frames,
+            settings,
+            folders[number],
+            seed=seed + SEED_APART * number,
+            threads=threads or max(1, cores // at_once),
+            start_from=starts[number] if starts else None,
+            held_out=held_out,
+            progress=tell,
+            **same,
+        )
 
     return side_by_side([partial(make, number) for number in range(len(folders))], at_once)
 
