@@ -85,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
     for option, value in (("--frame-step-ps", args.frame_step_ps), ("--frame-ps", args.frame_ps)):
         if value is not None and not 0.0 < value < float("inf"):
             raise InputError(f"{option} {value:g}, wanted a time above zero")
+    if args.seed < 0:
+        raise InputError(f"--seed {args.seed}, wanted 0 or more")
     if not 0.0 <= args.nve_ps <= 1000.0:
         raise InputError(f"--nve-ps {args.nve_ps:g}, wanted a time from 0 (none) to 1000 ps")
     asked.check_clock(args.frame_ps, args.timestep_ps)

@@ -234,7 +234,7 @@ def load_study(file: Path | None, overrides: list[str] | None = None) -> Study:
 
 def _fill_in_preset(table: Any) -> None:
     """Put a preset's values under the keys of ``[potential]`` that are not given."""
-    if isinstance(table, dict) and "preset" in table:
+    if isinstance(table, dict) and isinstance(table.get("preset"), str):
         check_choice("potential.preset", table["preset"], tuple(PRESETS))
         for key, value in PRESETS[table["preset"]].items():
             table.setdefault(key, value)
@@ -259,6 +259,7 @@ def _check(study: Study) -> None:
         ),
         (study.potential.steps < 1, f"potential.steps = {study.potential.steps}, wanted at least 1"),
         (study.potential.checkpoint_steps < 1, "potential.checkpoint_steps must be at least 1"),
+        *_wrong_net(study.potential),
         (study.potential.models < 1, f"potential.models = {study.potential.models}, wanted at least 1"),
         (
             study.potential.descriptor in ATTENTIVE and study.potential.backend == "tensorflow",
@@ -274,6 +275,31 @@ def _check(study: Study) -> None:
     for is_wrong, sentence in wrong:
         if is_wrong:
             raise InputError(sentence)
+
+
+def _wrong_net(net: PotentialSettings) -> list[tuple[bool, str]]:
+    """Return what no net or training can have."""
+    above_zero = ("rcut_A", "near_rcut_A", "axis_neuron", "batch_size", "start_lr", "stop_lr")
+    return [
+        *(
+            (getattr(net, name) <= 0, f"potential.{name} = {getattr(net, name):g}, wanted more than 0")
+            for name in above_zero
+        ),
+        *(
+            (min(getattr(net, name), default=0) < 1, f"potential.{name} wants layers of 1 neuron or more")
+            for name in ("neuron", "near_neuron", "fitting")
+        ),
+        (
+            not 0 <= net.rcut_smth_A < net.rcut_A,
+            f"potential.rcut_smth_A = {net.rcut_smth_A:g}, wanted from 0 to below rcut_A = {net.rcut_A:g}",
+        ),
+        (net.attention_layers < 0 or net.patience < 0, "potential.attention_layers and patience must not be negative"),
+        (
+            bool(net.start_from) and net.models > 1,
+            "potential.start_from with potential.models > 1: all would begin alike, and their spread would be too "
+            "small; leave one out",
+        ),
+    ]
 
 
 def _override(tables: dict[str, Any], text: str) -> None:

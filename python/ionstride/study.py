@@ -116,6 +116,13 @@ def preflight(work: Work, last: str) -> None:
         labels.check_calculator(study.reference.calculator, calculator_settings(study))
     if ("potential" in ahead or ("learning" in ahead and labels_here)) and trains:
         check_backend(study.potential.backend)
+        if study.potential.start_from:
+            if "learning" in ahead and labels_here and study.learning.rounds > 0:
+                raise InputError(
+                    "potential.start_from is given, but the rounds of learning give a start too; leave it out, or set "
+                    "learning.rounds = 0"
+                )
+            work.input_hash(study.path(study.potential.start_from))
     if "md" in ahead or ("learning" in ahead and labels_here):
         find_program(study.md.lmp)
     if "report" in ahead:

@@ -88,11 +88,11 @@ def _curve(args: argparse.Namespace) -> int:
     from . import training_md, trainings
     from .runrecord import lock_folder
     from .settings import as_dict, load_study
-    from .trainings.curve import planned, without_compression
+    from .trainings.curve import planned
+    from .trainings.grid import check_fresh
 
     settings = load_study(None, _fixed(args)).potential
-    if args.md_ps is None:
-        settings = without_compression(settings)
+    check_fresh(settings)
     training_md.check_md(args)
     targets = {"force": args.target_force, "energy": args.target_energy}
     for name, target in targets.items():

@@ -288,13 +288,17 @@ def test_runs_without_order_of_time_say_why():
     """Fault: frames of a learning run are taken for a trajectory, and a D is made of them."""
     frames = labelled(60)
     names = {0: "a.xyz"}
-    series, why = in_time(frames, 0.5, 600.0, names)
+    series, why = in_time(frames, 0.5, 600.0, names, {})
     assert len(series) == 1
     assert not why
-    assert "--frame-step-ps" in in_time(frames, None, 600.0, names)[1]
+    assert "--frame-step-ps" in in_time(frames, None, 600.0, names, {})[1]
     again = dataclasses.replace(frames, frame_number=np.arange(60) // 2)
-    assert "no order of time" in in_time(again, 0.5, 600.0, names)[1]
-    assert "20 frames" in in_time(frames.take(slice(0, 20)), 0.5, 600.0, names)[1]
+    assert "no order of time" in in_time(again, 0.5, 600.0, names, {})[1]
+    assert "20 frames" in in_time(frames.take(slice(0, 20)), 0.5, 600.0, names, {})[1]
+    # Fault: runs of other temperatures pooled into one D.
+    others, why = in_time(frames, 0.5, 600.0, names, {int(frames.group[0]): 900.0})
+    assert not others
+    assert "900 K, not at 600 K" in why
 
 
 @pytest.mark.realdata

@@ -1,5 +1,6 @@
 """Training of Deep Potentials: real DeePMD on frames labelled by ASE's effective-medium theory of copper."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from ionstride import potential
 from ionstride.errors import InputError, IonstrideError
 from ionstride.potential import checkpoints
 from ionstride.potential.checkpoints import best_of, out_of_patience
+from ionstride.potential.train import compressible
 from ionstride.presets import PRESETS
 from ionstride.records import LabelledFrames
 from ionstride.settings import PotentialSettings, Study, load_study
@@ -135,6 +137,33 @@ def test_a_compression_that_changes_forces_is_refused(ensemble, tmp_path, monkey
     assert (used.name, note) == ("model-compressed.pb", "")
 
 
+@pytest.mark.slow
+def test_what_a_model_was_trained_with(ensemble, tmp_path):
+    """Fault: neighbours counted anew for a model that is tuned, which fits no other; a key that holds a path."""
+    _, folder, made, _ = ensemble
+    asked = json.loads((folder / "a" / "input.json").read_text())["model"]["descriptor"]["sel"]
+    assert potential.model_sel(made[0].model, tmp_path) == asked
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(folder / "a", moved)
+    here, there = potential.checkpoint_key(made[0].checkpoint), potential.checkpoint_key(moved / "model.ckpt-400")
+    assert here == there
+    assert here != potential.checkpoint_key(made[1].checkpoint)
+
+
+def test_settings_that_change_no_training():
+    """Fault: asking for two more models has the first one and all rounds of learning made again."""
+    assert potential.net_settings(SMALL) == potential.net_settings(replace(SMALL, models=3, preset="other"))
+    assert potential.net_settings(SMALL) != potential.net_settings(replace(SMALL, rcut_A=5.0))
+
+
+def test_nets_that_cannot_be_compressed():
+    """Fault: hours of training end in an error, since DeePMD cannot tabulate these."""
+    assert compressible(SMALL)
+    assert compressible(replace(SMALL, descriptor="se_atten_v2"))
+    assert not compressible(replace(SMALL, descriptor="se_atten_v2", attention_layers=1))
+    assert not compressible(replace(SMALL, descriptor="se_atten"))
+
+
 @pytest.mark.parametrize(
     ("errors", "patience", "ends"),
     [
@@ -176,6 +205,13 @@ def test_presets_fill_in_what_is_not_given(tmp_path):
         (["potential.preset=fsat"], "'fsat'"),
         (["potential.models=0"], "potential.models"),
         (["potential.descriptor=dpa3", "potential.backend=tensorflow"], "jax"),
+        (["potential.preset=3"], "potential.preset"),
+        (["potential.start_lr=0"], "potential.start_lr"),
+        (["potential.rcut_A=-1"], "potential.rcut_A"),
+        (["potential.rcut_smth_A=9"], "rcut_smth_A"),
+        (["potential.neuron=[]"], "potential.neuron"),
+        (["potential.batch_size=0"], "potential.batch_size"),
+        (["potential.start_from=a.pb", "potential.models=2"], "begin alike"),
     ],
 )
 def test_wrong_settings(words, expected):

@@ -19,6 +19,7 @@ from ionstride.labels.setfile import write_system
 from ionstride.records import LabelledFrames, RigidIons, Structure
 from ionstride.settings import MdSettings
 from ionstride.trajectory import read_trajectory
+from ionstride.trajectory.lammps import elements_of
 
 CELL = Structure(("Li", "S", "Li"), np.array([[0.1, 0.2, 0.3], [2.0, 2, 2], [1, 4, 5]]), 6.0 * np.eye(3))
 MD = MdSettings(timestep_fs=2.0, production_ps=10.0, ion_frame_ps=0.02)
@@ -172,6 +173,9 @@ def test_a_dump_that_calls_everything_carbon(tmp_path):
     with pytest.raises(InputError, match="--types"):
         read_trajectory([path], temperature_K=300, timestep_ps=1.0)
     assert read_trajectory([path], temperature_K=300, timestep_ps=1.0, types=["Li", "S"]).symbols == ("Li", "S", "Li")
+    alone = {"type": np.array([1, 1]), "element": np.array(["C", "C"])}  # carbon indeed, unless the user says otherwise
+    assert elements_of(path, alone, ["Li"]) == ("Li", "Li")
+    assert elements_of(path, alone, None) == ("C", "C")
 
 
 def test_segments_of_a_run_with_other_elements(tmp_path):

@@ -19,6 +19,9 @@ from ..store import load_frames
 from ..trajectory import read_trajectory, whole_segments
 from ..trajectory.assemble import Raw, assemble
 
+SAME_KELVIN = 0.02
+"""Relative difference of temperatures that are one."""
+UNKNOWN_SPLIT = "as given: whether they were trained on is not known"
 FEWEST_IN_TIME = 50
 SUFFIXES = {suffix for suffix, backend in ALL_SUFFIXES.items() if backend != potential.RIGID_IONS}
 
@@ -151,7 +154,11 @@ def open_models(paths: Sequence[Path], folder: Path, type_map: tuple[str, ...] =
 
 
 def in_time(
-    frames: LabelledFrames, frame_ps: float | None, temperature_K: float | None, names: dict[int, str]
+    frames: LabelledFrames,
+    frame_ps: float | None,
+    temperature_K: float | None,
+    names: dict[int, str],
+    own_K: dict[int, float | None],
 ) -> tuple[tuple[Series, ...], str]:
     """Return the runs among labelled frames that are trajectories, and why there is none if so.
 
@@ -159,8 +166,9 @@ def in_time(
     ----------
     frames : labelled frames.
     frame_ps : time between frame numbers.
-    temperature_K : of the runs.
+    temperature_K : at which D is compared; runs of other temperatures are left out.
     names : of the groups.
+    own_K : temperature of each group's run, where it is known.
     """
     found: list[Series] = []
     whys: list[str] = []
@@ -168,6 +176,10 @@ def in_time(
         rows = np.flatnonzero(frames.group == group)
         rows = rows[np.argsort(frames.frame_number[rows], kind="stable")]
         number = frames.frame_number[rows]
+        kelvin = own_K.get(int(group))
+        if kelvin is not None and temperature_K is not None and abs(kelvin / temperature_K - 1.0) > SAME_KELVIN:
+            whys.append(f"{names[int(group)]} is a run at {kelvin:g} K, not at {temperature_K:g} K")
+            continue
         if len(rows) < FEWEST_IN_TIME:
             whys.append(f"{names[int(group)]} has {len(rows)} frames, wanted {FEWEST_IN_TIME} or more in order of time")
             continue
@@ -178,7 +190,7 @@ def in_time(
             whys.append(f"the frames of {names[int(group)]} are in no order of time: frame numbers repeat")
             continue
         try:
-            path = _assembled(frames, rows, frame_ps, temperature_K or 300.0, names[int(group)])
+            path = _assembled(frames, rows, frame_ps, kelvin or temperature_K or 300.0, names[int(group)])
         except (PhysicsError, InputError) as error:
             whys.append(f"{names[int(group)]} is no trajectory: {error}")
             continue
@@ -293,24 +305,28 @@ def from_study(
     listed = described.get("models") or [described["model"]]
     paths = [Path(p) if Path(p).is_absolute() else out / "potential" / p for p in listed]
     models = open_models(paths, scratch, tuple(described["type_map"]))
-    place = next(
-        (out / s / "frames.npz" for s in ("learning", "reference") if (out / s / "frames.npz").is_file()), None
-    )
-    if place is None:
+    net, given = settings["potential"], bool(settings["reference"]["frames"])
+    # A folder of learning may be left from before the study was changed.
+    learned_here = not given and not net.get("model") and settings.get("learning", {}).get("rounds", 1) > 0
+    learning = learned_here and (out / "learning" / "frames.npz").is_file()
+    place = out / ("learning" if learning else "reference") / "frames.npz"
+    if not place.is_file():
         raise InputError(f"'{out}' holds no labelled frames; give them: ionstride judge MODEL --frames …")
     try:
         frames = load_frames(place)
     except (OSError, ValueError, KeyError) as error:
         raise FormatError(place, f"is no file of labelled frames ({error})") from error
-    net = settings["potential"]
     held_out, split = potential.split_frames(frames, net["valid_fraction"], settings["seed"])
-    learning = place.parent.name == "learning"
     learned = read_json(out / "learning" / "learning.json") if learning else None
     if learned and "held_out" in learned:
         held_out, split = np.isin(np.arange(len(frames)), learned["held_out"]), "held out in all rounds of learning"
+    if net.get("model"):
+        held_out, split = np.ones(len(frames), dtype=np.bool_), UNKNOWN_SPLIT
     names = _group_names(frames, learning, settings["reference"]["frames"])
+    files = settings["reference"]["frames"]
     if frame_ps is None:
-        frame_ps = _set_frame_ps(settings["reference"]["frames"])
+        frame_ps = _set_frame_ps(files)
+    own_K = {} if learning else _set_kelvins(files)
     runs = open_md([out / "md"], temperature_K) if (out / "md" / "md.json").is_file() else ()
     kelvins = sorted({run.temperature_K for run in runs})
     if temperature_K is None and len(kelvins) == 1:
@@ -323,7 +339,7 @@ def from_study(
             "give one with --reference"
         )
     else:
-        series, why = in_time(frames, frame_ps, temperature_K, names)
+        series, why = in_time(frames, frame_ps, temperature_K, names, own_K)
     polyhedra = tuple(Polyhedron(*p) for p in read_json(out / "structure" / "polyhedra.json") or [])
     return Subject(
         name=str(study["name"]),
@@ -331,7 +347,7 @@ def from_study(
         frames=frames,
         held_out=held_out,
         split=split,
-        groups={g: (name, None) for g, name in names.items()},
+        groups={g: (name, own_K.get(g)) for g, name in names.items()},
         series=series,
         no_series=why,
         md=runs,
@@ -361,6 +377,13 @@ def _set_frame_ps(files: Sequence[str]) -> float | None:
         return None
     known = {source.frame_ps for source in labels.load_set(Path(files[0])).sources}
     return known.pop() if len(known) == 1 else None
+
+
+def _set_kelvins(files: Sequence[str]) -> dict[int, float | None]:
+    """Return group → temperature of its run, where the study's frames are one set, which says it."""
+    if len(files) != 1 or not (Path(files[0]) / labels.SET_FILE).is_file():
+        return {}
+    return {g: source.temperature_K for g, source in enumerate(labels.load_set(Path(files[0])).sources)}
 
 
 def from_files(
@@ -410,19 +433,20 @@ def from_files(
     if len(set(short.values())) < len(short):
         short = {g: f"{g}: {Path(gathered.sources[g].path).parent.name}/{text}" for g, text in short.items()}
     if valid_fraction is None:
-        held_out, split = np.ones(len(frames), dtype=np.bool_), "as given: whether they were trained on is not known"
+        held_out, split = np.ones(len(frames), dtype=np.bool_), UNKNOWN_SPLIT
     else:
         held_out, split = potential.split_frames(frames, valid_fraction, seed)
     steps = {gathered.sources[g].frame_ps for g in short}
     step = frame_ps or (steps.pop() if len(steps) == 1 else None)
-    series, why = in_time(frames, step, temperature_K, short)
+    own_K = {g: gathered.sources[g].temperature_K for g in short}
+    series, why = in_time(frames, step, temperature_K, short, own_K)
     return Subject(
         name=model_files[0].name,
         models=models,
         frames=frames,
         held_out=held_out,
         split=split,
-        groups={g: (text, gathered.sources[g].temperature_K) for g, text in short.items()},
+        groups={g: (text, own_K[g]) for g, text in short.items()},
         series=series,
         no_series=why,
         md=runs,

@@ -108,7 +108,12 @@ def explore(
     settings = study.learning
     plan = plan_round(explore_temperatures(study), settings.strains, number, settings.rounds)
     layout = choose_layout(
-        work.cores, len(plan), ranks=md.ranks, threads=md.threads, gpus=md.gpus, deterministic=study.deterministic
+        work.cores,
+        len(plan),
+        ranks=1 if models[0].model.suffix == ".savedmodel" else md.ranks,
+        threads=md.threads,
+        gpus=md.gpus,
+        deterministic=study.deterministic,
     )
     mpirun = find_mpirun(layout.ranks)
     paths = [str(trained.model.resolve()) for trained in models]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..campaign import Outcome
 from ..errors import PhysicsError
-from ..potential import Trained, force_rmse, frames_key, split_frames, train_ensemble
+from ..potential import Trained, checkpoint_key, force_rmse, frames_key, split_frames, train_ensemble
 from ..records import LabelledFrames, join_frames
 from ..runrecord import key_of, read_json, write_json
 from ..store import load_frames, save_frames
@@ -102,7 +102,9 @@ def run_rounds(
     ended = f"the {settings.rounds} rounds asked for are done"
     for number in range(settings.rounds):
         place = work.folder / f"round_{number:02d}"
-        key = key_of([frames_key(known.frames), known.held_out.tolist(), [str(c) for c in known.checkpoints]])
+        key = key_of(
+            [frames_key(known.frames), known.held_out.tolist(), [checkpoint_key(c) for c in known.checkpoints]]
+        )
         if (read_json(place / "round.json") or {}).get("key") != key:
             _make_round(work, known, place, number, key, label=label, sel=sel, type_map=type_map)
         known, record = _read_round(place, known)

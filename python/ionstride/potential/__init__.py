@@ -1,10 +1,20 @@
 """Potentials: Deep Potentials trained and tested, models of the user's own, rigid ions."""
 
+from .checkpoints import checkpoint_key
 from .dataset import neighbours_needed, some_of, split_frames, write_dataset
-from .model import backend_of, check_elements, checked_type_map, read_type_map
+from .model import backend_of, check_elements, checked_type_map, model_sel, read_type_map
 from .quality import errors, force_rmse, predict, predict_with_virial
 from .rigid_ions import RIGID_IONS, read_rigid_ions
-from .train import BACKENDS, Trained, check_backend, frames_key, read_lcurve, train_ensemble, train_potential
+from .train import (
+    BACKENDS,
+    Trained,
+    check_backend,
+    frames_key,
+    net_settings,
+    read_lcurve,
+    train_ensemble,
+    train_potential,
+)
 
 __all__ = [
     "BACKENDS",
@@ -14,10 +24,13 @@ __all__ = [
     "check_backend",
     "check_elements",
     "checked_type_map",
+    "checkpoint_key",
     "errors",
     "force_rmse",
     "frames_key",
+    "model_sel",
     "neighbours_needed",
+    "net_settings",
     "predict",
     "predict_with_virial",
     "read_lcurve",

@@ -11,6 +11,7 @@ from ..checks import Array
 from ..errors import ToolError
 from ..process import environment, run_program
 from ..records import LabelledFrames
+from ..runrecord import read_json
 from .dataset import some_of
 from .quality import force_rmse, predict
 
@@ -72,6 +73,14 @@ def checkpoint_at(folder: Path, step: int) -> Path:
         if (folder / f"model.ckpt-{step}{parts}").exists():
             return folder / f"model.ckpt-{step}{suffix}"
     raise ToolError(f"training left no checkpoint of step {step} in {folder}; see train.log there")
+
+
+def checkpoint_key(checkpoint: Path | None) -> str:
+    """Return what stands for the content of a checkpoint: the training it is of, and its step; wherever it lies."""
+    if checkpoint is None:
+        return ""
+    training = read_json(checkpoint.parent / "training.json") or {}
+    return f"{training.get('key', checkpoint)} {checkpoint.name}"
 
 
 def best_of(scores: Sequence[Score]) -> tuple[int, float]:

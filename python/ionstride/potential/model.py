@@ -104,6 +104,22 @@ def checked_type_map(model: Path, given: Sequence[str], folder: Path, who: str) 
     return own
 
 
+def model_sel(model: Path, folder: Path) -> list[int]:
+    """Return the room for neighbours of each type in a frozen model, by ``dp show``; empty if it does not say.
+
+    Parameters
+    ----------
+    model : frozen model.
+    folder : where the log of ``dp`` goes.
+    """
+    log = folder / "show-descriptor.log"
+    log.unlink(missing_ok=True)
+    command = [str(find_program("dp")), BACKENDS[backend_of(model)][0], "show", str(model.absolute()), "descriptor"]
+    run_program(command, folder=folder, log=log, env=environment(1))
+    found = re.search(r"['\"]sel['\"]: *\[([^\]]*)\]", log.read_text(errors="replace"))
+    return [int(n) for n in re.findall(r"\d+", found.group(1))] if found else []
+
+
 def check_elements(symbols: tuple[str, ...], type_map: tuple[str, ...], model: Path) -> None:
     """Raise `InputError` if a structure has an element that the potential lacks."""
     missing = sorted(set(symbols) - set(type_map))

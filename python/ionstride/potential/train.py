@@ -25,7 +25,16 @@ from ..records import LabelledFrames
 from ..runrecord import key_of, read_json, tree_hash, write_json, write_text
 from ..settings import PotentialSettings, as_dict
 from ..together import GoOn, side_by_side
-from .checkpoints import Dp, best_of, checkpoint_at, compress, make_model, out_of_patience, score_checkpoint
+from .checkpoints import (
+    Dp,
+    best_of,
+    checkpoint_at,
+    checkpoint_key,
+    compress,
+    make_model,
+    out_of_patience,
+    score_checkpoint,
+)
 from .dataset import neighbours_needed, some_of, split_frames, write_dataset
 from .inputs import training_input, whole_pieces
 
@@ -37,6 +46,8 @@ BACKENDS = {
 SEL_MARGIN = 1.3
 SEED_APART = 7907
 """Between the seeds of two models, so that no two studies of neighbouring seeds share one."""
+NOT_OF_THE_NET = ("model", "model_type_map", "preset", "models", "start_from")
+"""Settings that do not change a training; where it starts is known by content."""
 FIXED_SPLIT = "held out by the caller"
 ATOMS_A_THREAD = 100
 """Atoms in a batch that keep a thread busy (measured: 83 atoms take 23 ms on one thread, 26 ms on two)."""
@@ -149,8 +160,8 @@ def train_potential(
     counted = [neighbours_needed(some, type_map, settings.rcut_A, SEL_MARGIN) for some in ([] if sel else every)]
     sel = sel or [max(column) for column in zip(*counted, strict=True)]
     content = [frames_key(some) for some in every] if others else frames_key(frames)
-    begin_with = [str(start_from or ""), tree_hash(start_model) if start_model else ""]
-    key = key_of([as_dict(settings), total, seed, sel, type_map, content, begin_with, held_out.tolist()])
+    begin_with = [checkpoint_key(start_from), tree_hash(start_model) if start_model else ""]
+    key = key_of([net_settings(settings), total, seed, sel, type_map, content, begin_with, held_out.tolist()])
     state = read_json(folder / "training.json") or {}
     if state.get("key") != key:
         shutil.rmtree(folder, ignore_errors=True)
@@ -216,7 +227,11 @@ def train_potential(
     if state["done"] < whole:
         notes.append(f"training ended at step {state['done']} of {whole}: {settings.patience} checkpoints no better")
     final = model
-    if settings.compress and settings.backend == "tensorflow":
+    if settings.compress and settings.backend == "tensorflow" and not compressible(settings):
+        notes.append(
+            f"a model of {settings.descriptor} cannot be compressed here: it is used as it is, which is slower"
+        )
+    elif settings.compress and settings.backend == "tensorflow":
         final, note = compress(dp, model, judged, check=settings.descriptor != "se_e2_a")
         notes += [note] if note else []
     keep()
@@ -225,6 +240,19 @@ def train_potential(
         final, tree_hash(final), last, train, valid, split, state["spent_s"],
         scores=tuple((int(s), float(e)) for s, e in state["scores"]), notes=tuple(notes),
     )  # fmt: skip
+
+
+def net_settings(settings: PotentialSettings) -> dict[str, Any]:
+    """Return what of the settings one training depends on."""
+    return {k: v for k, v in as_dict(settings).items() if k not in NOT_OF_THE_NET}
+
+
+def compressible(settings: PotentialSettings) -> bool:
+    """Return whether DeePMD can tabulate the embedding net."""
+    attentive = settings.descriptor == "se_atten" or (
+        settings.descriptor == "se_atten_v2" and settings.attention_layers > 0
+    )
+    return not attentive
 
 
 def train_ensemble(

@@ -30,8 +30,7 @@ def _md_of_learning(work: Work) -> dict[str, Any]:
 
 
 def _net_needs(work: Work) -> dict[str, Any]:
-    net = as_dict(work.study.potential)
-    return {k: v for k, v in net.items() if k not in ("model", "model_type_map", "steps")}
+    return {k: v for k, v in potential.net_settings(work.study.potential).items() if k != "steps"}
 
 
 def needs(work: Work) -> Any:

@@ -140,6 +140,11 @@ def make_md(work: MdWork, structure: Structure) -> list[str]:
     md = work.study.md
     check_md(md)
     cells, strains = _find_cells(work, structure) if md.cell == "npt" else (None, {})
+    if md.replicas < len(work.models):
+        work.screen.warn(
+            f"potential.models = {len(work.models)}, but md.replicas = {md.replicas}: MD does not use all of them; set "
+            f"md.replicas = {len(work.models)} or more, so that D has their spread"
+        )
     runs = planned_runs(work.study, structure, cells)
     outcomes = _run_all(work, runs, 0)
     rows = [_describe(work, run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import learning, potential, report
 from ..errors import InputError, MissingToolError
-from ..records import Structure
+from ..records import LabelledFrames, Structure
 from ..runrecord import read_json, write_json
 from ..settings import as_dict
 from ..store import load_frames
@@ -69,8 +69,6 @@ def make(work: Work) -> list[str]:
     learned = read_json(work.folder("learning") / "learning.json") if not learning_skip(work) else None
     starts = [work.folder("learning") / c for c in learned["checkpoints"]] if learned else [None]
     tuned = _start_model(work, type_map, folder)
-    if tuned and learned:
-        raise InputError("potential.start_from is given, but the rounds of learning give a start too; leave one out")
     held_out, split = potential.split_frames(frames, settings.valid_fraction, work.study.seed)
     if learned:  # what no model has ever been trained on
         held_out = np.isin(np.arange(len(frames)), learned["held_out"])
@@ -87,14 +85,14 @@ def make(work: Work) -> list[str]:
             settings,
             [folder / ("train" if number == 0 else f"train_{number}") for number in range(settings.models)],
             held_out=held_out,
-            starts=[starts[min(number, len(starts) - 1)] for number in range(settings.models)],
+            starts=[starts[number] if number < len(starts) else None for number in range(settings.models)],
             type_map=type_map,
             seed=work.study.seed,
             cores=work.cores,
             threads=1 if work.study.deterministic else 0,
             start_model=tuned,
             others=others,
-            sel=learned["sel"] if learned else None,
+            sel=learned["sel"] if learned else _sel_of(tuned, frames, type_map, work),
             progress=news,
         )
         trained = every[0]
@@ -173,6 +171,21 @@ def _ensemble(every: list[potential.Trained], errors: dict[str, Any], forces: li
         "force_spread_meV_A": float(1000 * np.sqrt(np.mean(np.var(np.stack(forces), axis=0, ddof=1)))),
         "train_s": [round(one.wall_s, 1) for one in every],
     }
+
+
+def _sel_of(tuned: Path | None, frames: LabelledFrames, type_map: tuple[str, ...], work: Work) -> list[int] | None:
+    """Return the room for neighbours of a model that is tuned: its weights fit no other; None to count anew."""
+    settings = work.study.potential
+    if tuned is None or settings.backend != "tensorflow":
+        return None
+    room = potential.model_sel(tuned, work.folder("potential"))
+    wanted = potential.neighbours_needed(frames, type_map, settings.rcut_A, 1.0)
+    if room and any(w - 3 > r for w, r in zip(wanted, room, strict=True)):  # counts are rounded up to four
+        raise InputError(
+            f"potential.start_from = '{tuned}' has room for {room} neighbours of {', '.join(type_map)}, these "
+            f"frames have up to {wanted}; train anew, without it"
+        )
+    return room or None
 
 
 def _start_model(work: Work, type_map: tuple[str, ...], folder: Path) -> Path | None:

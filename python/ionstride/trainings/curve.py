@@ -1,7 +1,7 @@
 """The learning curve: error on the same held-out frames against the number of frames trained on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -185,11 +185,6 @@ def notes_of(plan: CurvePlan, parts: HeldOut, settings: PotentialSettings) -> li
             "share many of them, so that their scatter, and the intervals at those sizes, are too small."
         )
     return found
-
-
-def without_compression(settings: PotentialSettings) -> PotentialSettings:
-    """Return settings whose models are not tabulated: errors are the same and it costs time."""
-    return replace(settings, compress=False)
 
 
 def check_one_composition(compositions: Sequence[LabelledFrames]) -> LabelledFrames:

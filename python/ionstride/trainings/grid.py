@@ -51,6 +51,15 @@ def check_grid(axes: Sequence[Axis]) -> None:
         raise InputError(f"--grid {twice} is given twice; give all its values in one")
 
 
+def check_fresh(settings: PotentialSettings) -> None:
+    """Raise `InputError` if settings name a model: learning curves and sweeps train from the beginning."""
+    for name in ("model", "start_from"):
+        if getattr(settings, name):
+            raise InputError(
+                f"potential.{name} names a model, but learning curves and sweeps train their own; leave it out"
+            )
+
+
 def grid_settings(axes: Sequence[Axis], fixed: Sequence[str]) -> list[tuple[dict[str, str], PotentialSettings]]:
     """Return each choice of the full grid with its settings.
 
@@ -74,8 +83,7 @@ def grid_settings(axes: Sequence[Axis], fixed: Sequence[str]) -> list[tuple[dict
     for values in itertools.product(*(values for _, values in axes)):
         words = [f"{key}={value}" for (key, _), value in zip(axes, values, strict=True)]
         settings = load_study(None, [*fixed, *words]).potential
-        if settings.model:
-            raise InputError("potential.model is a ready model; a sweep trains its own")
+        check_fresh(settings)
         if settings.descriptor != "dpa3" and settings.axis_neuron > settings.neuron[-1]:
             raise InputError(
                 f"potential.axis_neuron = {settings.axis_neuron} is more than the last of potential.neuron = "

@@ -202,7 +202,7 @@ def elements_of(path: Path, part: dict[str, Any], types: Sequence[str] | None) -
         If the dump names no elements and `types` does not name those of all types, or names others than the dump.
     """
     named = None if part["element"] is None else tuple(part["element"])
-    if named is not None and part["type"] is not None and _unnamed(part["type"], named):
+    if named is not None and part["type"] is not None and _unnamed(part["type"], named, types):
         named = None
     if types is not None and part["type"] is not None:
         largest = int(np.max(part["type"]))
@@ -224,9 +224,12 @@ def elements_of(path: Path, part: dict[str, Any], types: Sequence[str] | None) -
     )
 
 
-def _unnamed(types: Any, named: tuple[str, ...]) -> bool:
-    """Return whether all of several types are called C, as LAMMPS does where ``dump_modify element`` is missing."""
-    return set(named) == {"C"} and len(np.unique(types)) > 1
+def _unnamed(types: Any, named: tuple[str, ...], given: Sequence[str] | None) -> bool:
+    """Return whether all are called C, as LAMMPS does where ``dump_modify element`` is missing.
+
+    A single type may be carbon indeed, unless the user says otherwise.
+    """
+    return set(named) == {"C"} and (given is not None or len(np.unique(types)) > 1)
 
 
 def times_of(plan: DumpPlan, timestep_ps: float | None, frame_ps: float | None) -> Array:
