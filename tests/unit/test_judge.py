@@ -306,7 +306,7 @@ def test_softened_forces_of_lips(realdata):
     """Forces of a real run made 10 % softer must give a slope of 0.9 and a barrier lower by 10 %."""
     folder = realdata / "lips_aimd_520K"
     frames = read_frames([folder / "frames.npz"], frame_number=folder / "time_index.npy", method="DFT")
-    (run,), why = in_time(frames, 0.002, 520.0, {0: "lips"})
+    (run,), why = in_time(frames, 0.002, 520.0, {0: "lips"}, {})
     assert not why
     hops = find_hops(run.path, "Li")
     assert 60 < len(hops) < 200
