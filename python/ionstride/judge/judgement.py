@@ -180,8 +180,7 @@ def _geometries(subject: Subject, predicted: accuracy.Predicted) -> dict[str, An
     looked = subject.frames.take(held)
     force = predicted.force_eV_A[held]
     measure = subject.frames.take(train) if train.any() else looked
-    if len(measure) > MOST_TRAINING:
-        measure = measure.take(np.unique(np.linspace(0, len(measure) - 1, MOST_TRAINING).astype(int)))
+    measure = measure.take(potential.some_of(np.ones(len(measure), dtype=np.bool_), MOST_TRAINING))
     known = geometries.features(looked, measure, subject.polyhedra, subject.mobile)
     rows, tried = geometries.enrichment(looked, force, known)
     names = {g: name for g, (name, _) in subject.groups.items()}

@@ -249,10 +249,9 @@ def net_settings(settings: PotentialSettings) -> dict[str, Any]:
 
 def compressible(settings: PotentialSettings) -> bool:
     """Return whether DeePMD can tabulate the embedding net."""
-    attentive = settings.descriptor == "se_atten" or (
-        settings.descriptor == "se_atten_v2" and settings.attention_layers > 0
-    )
-    return not attentive
+    if settings.descriptor == "se_atten_v2":
+        return settings.attention_layers == 0
+    return settings.descriptor != "se_atten"
 
 
 def train_ensemble(
