@@ -142,7 +142,7 @@ def test_what_a_model_was_trained_with(ensemble, tmp_path):
     """Fault: neighbours counted anew for a model that is tuned, which fits no other; a key that holds a path."""
     _, folder, made, _ = ensemble
     asked = json.loads((folder / "a" / "input.json").read_text())["model"]["descriptor"]["sel"]
-    assert potential.model_sel(made[0].model, tmp_path) == asked
+    assert potential.model_sel(made[0].model, tmp_path) == [asked]
     moved = tmp_path / "elsewhere"
     shutil.copytree(folder / "a", moved)
     here, there = potential.checkpoint_key(made[0].checkpoint), potential.checkpoint_key(moved / "model.ckpt-400")

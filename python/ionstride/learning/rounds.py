@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..campaign import Outcome
 from ..errors import PhysicsError
-from ..potential import Trained, checkpoint_key, force_rmse, frames_key, split_frames, train_ensemble
+from ..potential import Room, Trained, checkpoint_key, force_rmse, frames_key, split_frames, train_ensemble
 from ..records import LabelledFrames, join_frames
 from ..runrecord import key_of, read_json, write_json
 from ..store import load_frames, save_frames
@@ -77,7 +77,7 @@ def run_rounds(
     first: LabelledFrames,
     *,
     label: Label,
-    sel: list[int],
+    room: Room,
     type_map: tuple[str, ...],
 ) -> Learned:
     """Run rounds of train → explore → label until `why_ended` says why no more are needed.
@@ -87,7 +87,7 @@ def run_rounds(
     work : what all rounds share.
     first : labelled frames to begin with.
     label : (structures, group, what they are) → labelled frames.
-    sel : room for neighbours, the same in all rounds so that training can go on.
+    room : for neighbours, the same in all rounds so that training can go on.
     type_map : element names in the model's order.
 
     Raises
@@ -106,7 +106,7 @@ def run_rounds(
             [frames_key(known.frames), known.held_out.tolist(), [checkpoint_key(c) for c in known.checkpoints]]
         )
         if (read_json(place / "round.json") or {}).get("key") != key:
-            _make_round(work, known, place, number, key, label=label, sel=sel, type_map=type_map)
+            _make_round(work, known, place, number, key, label=label, room=room, type_map=type_map)
         known, record = _read_round(place, known)
         rounds.append(record)
         reason = why_ended(rounds, settings)
@@ -136,7 +136,7 @@ def _make_round(
     key: str,
     *,
     label: Label,
-    sel: list[int],
+    room: Room,
     type_map: tuple[str, ...],
 ) -> None:
     """Make one round; its record is written last."""
@@ -159,7 +159,7 @@ def _make_round(
         threads=1 if study.deterministic else 0,
         steps=settings.steps,
         starts=known.checkpoints,
-        sel=sel,
+        room=room,
         progress=news,
     )
 

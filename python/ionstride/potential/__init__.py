@@ -1,7 +1,7 @@
 """Potentials: Deep Potentials trained and tested, models of the user's own, rigid ions."""
 
 from .checkpoints import checkpoint_key
-from .dataset import neighbours_needed, some_of, split_frames, write_dataset
+from .dataset import Room, neighbours_needed, room_for_neighbours, some_of, split_frames, write_dataset
 from .model import backend_of, check_elements, checked_type_map, model_sel, read_type_map
 from .quality import errors, force_rmse, predict, predict_with_virial
 from .rigid_ions import RIGID_IONS, read_rigid_ions
@@ -19,6 +19,7 @@ from .train import (
 __all__ = [
     "BACKENDS",
     "RIGID_IONS",
+    "Room",
     "Trained",
     "backend_of",
     "check_backend",
@@ -36,6 +37,7 @@ __all__ = [
     "read_lcurve",
     "read_rigid_ions",
     "read_type_map",
+    "room_for_neighbours",
     "some_of",
     "split_frames",
     "train_ensemble",

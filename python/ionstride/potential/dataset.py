@@ -1,6 +1,8 @@
 """Labelled frames → DeePMD data folders, split so that no near neighbour in time leaks."""
 
+import math
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,12 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..records import LabelledFrames
 from ..runrecord import scratch
+from ..settings import PotentialSettings
 
 BLOCKS_PER_RUN = 20
 MIN_RUNS_TO_SPLIT_BY_RUN = 10
+Room = dict[str, list[int]]
+"""What `room_for_neighbours` returns."""
 
 
 def split_frames(frames: LabelledFrames, valid_fraction: float, seed: int) -> tuple[npt.NDArray[np.bool_], str]:
@@ -119,29 +124,65 @@ def _write_system(frames: LabelledFrames, type_map: tuple[str, ...], folder: Pat
     (folder / "type_map.raw").write_text("\n".join(type_map) + "\n")
 
 
-def neighbours_needed(frames: LabelledFrames, type_map: tuple[str, ...], rcut_A: float, margin: float) -> list[int]:
-    """Return DeePMD's `sel`: neighbours of each type to make room for within the cut-off.
-
-    Fixed by us rather than left to 'auto', so that a model trained on more frames can start from an
-    older one.
+def neighbours_needed(frames: LabelledFrames, type_map: tuple[str, ...], rcut_A: float) -> tuple[list[int], int]:
+    """Count the neighbours of an atom within the cut-off.
 
     Parameters
     ----------
     frames : labelled frames; up to 20 of them, evenly chosen, are counted.
     type_map : element names in the model's order.
     rcut_A : cut-off.
-    margin : factor over the largest number seen.
+
+    Returns
+    -------
+    largest : largest number of each type around any atom.
+    total : largest number of all types together.
     """
     from ase import Atoms
     from ase.neighborlist import neighbor_list
 
     symbols = np.array(frames.symbols)
     index = np.array([type_map.index(s) for s in frames.symbols])
-    largest = np.zeros(len(type_map), dtype=np.int64)
+    largest, total = np.zeros(len(type_map), dtype=np.int64), 0
     for frame in np.linspace(0, len(frames) - 1, min(20, len(frames))).astype(int):
         atoms = Atoms(symbols, frames.positions_A[frame], cell=frames.cell_A[frame], pbc=True)
         i, j = neighbor_list("ij", atoms, rcut_A)  # type: ignore[no-untyped-call]
         counts = np.zeros((len(atoms), len(type_map)), dtype=np.int64)
         np.add.at(counts, (i, index[j]), 1)
         largest = np.maximum(largest, counts.max(axis=0))
-    return [4 * int(np.ceil(max(1.0, margin * n) / 4)) for n in largest]
+        total = max(total, int(counts.sum(axis=1).max()))
+    return largest.tolist(), total
+
+
+def room_for_neighbours(
+    frames: Iterable[LabelledFrames], type_map: tuple[str, ...], settings: PotentialSettings, margin: float
+) -> Room:
+    """Return how many neighbours a net makes room for: the most in any frame, with a margin.
+
+    Fixed by us rather than left to DeePMD's 'auto', so that a model trained on more frames can start from an older
+    one.  Steps of angular descriptors take time as the square of their room, so nothing is added there beyond the
+    margin.
+
+    Parameters
+    ----------
+    frames : sets of labelled frames.
+    type_map : element names in the model's order.
+    settings : the study's ``[potential]``, for its cut-offs.
+    margin : factor over the largest number seen.
+
+    Returns
+    -------
+    "far", "near" : by type, within the cut-off and the near cut-off (DeePMD's `sel`).
+    "total" : of all types together, within the cut-off and the near cut-off.
+    """
+    room: Room = {}
+    for some in frames:
+        far, all_far = neighbours_needed(some, type_map, settings.rcut_A)
+        near, all_near = neighbours_needed(some, type_map, min(settings.near_rcut_A, settings.rcut_A))
+        needed = {
+            "far": [4 * math.ceil(max(1.0, margin * n) / 4) for n in far],
+            "near": [math.ceil(max(1.0, margin * n)) for n in near],
+            "total": [math.ceil(margin * all_far), math.ceil(margin * all_near)],
+        }
+        room = {name: [*map(max, room[name], new)] for name, new in needed.items()} if room else needed
+    return room

@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 
 from ..settings import PotentialSettings
-
-NEAR_MARGIN = 2.0
-"""Room for neighbours within the near cut-off, over their share by volume: they are denser there."""
+from .dataset import Room
 
 
 def training_input(
     settings: PotentialSettings,
     *,
     type_map: tuple[str, ...],
-    sel: list[int],
+    room: Room,
     train: Path,
     valid: Path,
     has_virial: bool,
@@ -31,7 +29,7 @@ def training_input(
     ----------
     settings : the study's ``[potential]``.
     type_map : element names in the model's order.
-    sel : neighbours of each type to make room for.
+    room : for neighbours, by `room_for_neighbours`.
     train, valid : data folders; a string as DeePMD's ``systems`` stands for all systems in it.
     has_virial : whether virials are fitted.
     seed : of weights and batches.
@@ -47,7 +45,7 @@ def training_input(
     return {
         "model": {
             "type_map": list(type_map),
-            "descriptor": _descriptor(settings, sel, net),
+            "descriptor": _descriptor(settings, room, net),
             "fitting_net": {"neuron": list(settings.fitting), "resnet_dt": True, **net},
         },
         "learning_rate": {
@@ -80,10 +78,10 @@ def training_input(
     }
 
 
-def _descriptor(settings: PotentialSettings, sel: list[int], net: dict[str, Any]) -> dict[str, Any]:
+def _descriptor(settings: PotentialSettings, room: Room, net: dict[str, Any]) -> dict[str, Any]:
     se_e2_a = {
         "type": "se_e2_a",
-        "sel": sel,
+        "sel": room["far"],
         "rcut": settings.rcut_A,
         "rcut_smth": settings.rcut_smth_A,
         "neuron": list(settings.neuron),
@@ -94,12 +92,11 @@ def _descriptor(settings: PotentialSettings, sel: list[int], net: dict[str, Any]
     if settings.descriptor == "se_e2_a":
         return se_e2_a
     near = min(settings.near_rcut_A, settings.rcut_A)
-    share = (near / settings.rcut_A) ** 3
-    near_sel = [max(4, 4 * round(NEAR_MARGIN * share * n / 4)) for n in sel]
+    all_far, all_near = room["total"]
     if settings.descriptor == "se_e2_a+se_e3":
         se_e3 = {
             "type": "se_e3",
-            "sel": near_sel,
+            "sel": room["near"],
             "rcut": near,
             "rcut_smth": settings.rcut_smth_A,
             "neuron": list(settings.near_neuron),
@@ -109,7 +106,7 @@ def _descriptor(settings: PotentialSettings, sel: list[int], net: dict[str, Any]
     if settings.descriptor in ("se_atten", "se_atten_v2"):
         return {
             "type": settings.descriptor,
-            "sel": sum(sel),
+            "sel": all_far,
             "rcut": settings.rcut_A,
             "rcut_smth": settings.rcut_smth_A,
             "neuron": list(settings.neuron),
@@ -118,7 +115,7 @@ def _descriptor(settings: PotentialSettings, sel: list[int], net: dict[str, Any]
             **net,
         }
     if settings.descriptor == "dpa2":
-        return _dpa2(settings, sum(sel), near, sum(near_sel), net)
+        return _dpa2(settings, all_far, near, all_near, net)
     return {
         "type": "dpa3",
         "repflow": {
@@ -128,10 +125,10 @@ def _descriptor(settings: PotentialSettings, sel: list[int], net: dict[str, Any]
             "nlayers": 2,
             "e_rcut": settings.rcut_A,
             "e_rcut_smth": settings.rcut_A - 1.0,
-            "e_sel": sum(sel),
+            "e_sel": all_far,
             "a_rcut": near,
             "a_rcut_smth": near - 0.5,
-            "a_sel": max(20, sum(near_sel)),
+            "a_sel": all_near,
             "axis_neuron": 4,
         },
         **net,

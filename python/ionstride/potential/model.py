@@ -104,8 +104,8 @@ def checked_type_map(model: Path, given: Sequence[str], folder: Path, who: str) 
     return own
 
 
-def model_sel(model: Path, folder: Path) -> list[int]:
-    """Return the room for neighbours of each type in a frozen model, by ``dp show``; empty if it does not say.
+def model_sel(model: Path, folder: Path) -> list[list[int]]:
+    """Return the room for neighbours of each type in a frozen model, by ``dp show``; one list a descriptor in it.
 
     Parameters
     ----------
@@ -116,8 +116,8 @@ def model_sel(model: Path, folder: Path) -> list[int]:
     log.unlink(missing_ok=True)
     command = [str(find_program("dp")), BACKENDS[backend_of(model)][0], "show", str(model.absolute()), "descriptor"]
     run_program(command, folder=folder, log=log, env=environment(1))
-    found = re.search(r"['\"]sel['\"]: *\[([^\]]*)\]", log.read_text(errors="replace"))
-    return [int(n) for n in re.findall(r"\d+", found.group(1))] if found else []
+    found = re.findall(r"['\"]sel['\"]: *(\[[^\]]*\]|\d+)", log.read_text(errors="replace"))
+    return [[int(n) for n in re.findall(r"\d+", numbers)] for numbers in found]
 
 
 def check_elements(symbols: tuple[str, ...], type_map: tuple[str, ...], model: Path) -> None:

@@ -35,7 +35,7 @@ from .checkpoints import (
     out_of_patience,
     score_checkpoint,
 )
-from .dataset import neighbours_needed, some_of, split_frames, write_dataset
+from .dataset import Room, room_for_neighbours, some_of, split_frames, write_dataset
 from .inputs import training_input, whole_pieces
 
 BACKENDS = {
@@ -43,7 +43,7 @@ BACKENDS = {
     "pytorch": ("--pt", ".pth", "torch", 'pip install "deepmd-kit[torch,lmp]" in an environment of its own'),
     "jax": ("--jax", ".savedmodel", "jax", 'pip install "deepmd-kit[cpu,lmp,jax]"'),
 }
-SEL_MARGIN = 1.3
+ROOM_MARGIN = 1.3
 SEED_APART = 7907
 """Between the seeds of two models, so that no two studies of neighbouring seeds share one."""
 NOT_OF_THE_NET = ("model", "model_type_map", "preset", "models", "start_from")
@@ -117,7 +117,7 @@ def train_potential(
     steps: int | None = None,
     start_from: Path | None = None,
     start_model: Path | None = None,
-    sel: list[int] | None = None,
+    room: Room | None = None,
     others: Sequence[LabelledFrames] = (),
     held_out: npt.NDArray[np.bool_] | None = None,
     progress: Progress | None = None,
@@ -138,7 +138,7 @@ def train_potential(
     steps : training steps, if not the settings'.
     start_from : checkpoint prefix of an earlier training of the same net (`Trained.checkpoint`).
     start_model : frozen model (tensorflow) or checkpoint (pytorch, jax) of the same net, to be tuned to these frames.
-    sel : room for neighbours, if fixed by the caller; else counted in the frames.
+    room : for neighbours, if fixed by the caller; else counted in the frames.
     others : frames of further compositions by the same method, trained on as well; of each a part is held out too.
     held_out : (F) which of `frames` are held out, if fixed by the caller.
     progress : called with (step, steps, line of news).
@@ -157,11 +157,10 @@ def train_potential(
     if held_out is None:
         held_out, split = split_frames(frames, settings.valid_fraction, seed)
     every = [frames, *others]
-    counted = [neighbours_needed(some, type_map, settings.rcut_A, SEL_MARGIN) for some in ([] if sel else every)]
-    sel = sel or [max(column) for column in zip(*counted, strict=True)]
+    room = room or room_for_neighbours(every, type_map, settings, ROOM_MARGIN)
     content = [frames_key(some) for some in every] if others else frames_key(frames)
     begin_with = [checkpoint_key(start_from), tree_hash(start_model) if start_model else ""]
-    key = key_of([net_settings(settings), total, seed, sel, type_map, content, begin_with, held_out.tolist()])
+    key = key_of([net_settings(settings), total, seed, room, type_map, content, begin_with, held_out.tolist()])
     state = read_json(folder / "training.json") or {}
     if state.get("key") != key:
         shutil.rmtree(folder, ignore_errors=True)
@@ -200,7 +199,7 @@ def train_potential(
             first = step - piece
             _trim_lcurve(folder / "lcurve.out", first)
             given = training_input(
-                settings, type_map=type_map, sel=sel, train=Path("data/train"), valid=Path("data/valid"),
+                settings, type_map=type_map, room=room, train=Path("data/train"), valid=Path("data/valid"),
                 has_virial=any(some.virial_eV is not None for some in every), seed=seed, steps=total,
                 start_lr=settings.start_lr / 2 if start_from or start_model else None, first=first,
             )  # fmt: skip

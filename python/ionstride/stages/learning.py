@@ -59,7 +59,7 @@ def make(work: Work) -> list[str]:
     if started != {"key": key_of(needs(work))}:
         _wipe_rounds(folder)
     write_json(folder / "started.json", {"key": key_of(needs(work))})
-    sel = potential.neighbours_needed(first, type_map, work.study.potential.rcut_A, 1.35)
+    room = potential.room_for_neighbours([first], type_map, work.study.potential, 1.35)
 
     def label_visited(cells: list[Structure], group: int, what: str) -> LabelledFrames:
         return label(work, cells, group, what)
@@ -68,7 +68,7 @@ def make(work: Work) -> list[str]:
         rounds = learning.LearningWork(
             work.study, cell, read_polyhedra(work), folder, str(lmp), work.cores, work.screen.news, shortest_in
         )
-        learned = learning.run_rounds(rounds, first, label=label_visited, sel=sel, type_map=type_map)
+        learned = learning.run_rounds(rounds, first, label=label_visited, room=room, type_map=type_map)
     save_frames(learned.frames, folder / "frames.npz")
     write_json(
         folder / "learning.json",
@@ -76,7 +76,7 @@ def make(work: Work) -> list[str]:
             "rounds": learned.rounds,
             "ended": learned.ended,
             "checkpoints": [str(checkpoint.relative_to(folder)) for checkpoint in learned.checkpoints],
-            "sel": sel,
+            "room": room,
             "held_out": np.flatnonzero(learned.held_out).tolist(),
         },
     )

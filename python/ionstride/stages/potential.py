@@ -92,7 +92,7 @@ def make(work: Work) -> list[str]:
             threads=1 if work.study.deterministic else 0,
             start_model=tuned,
             others=others,
-            sel=learned["sel"] if learned else _sel_of(tuned, frames, type_map, work),
+            room=learned["room"] if learned else _room_of(tuned, frames, type_map, work),
             progress=news,
         )
         trained = every[0]
@@ -173,19 +173,29 @@ def _ensemble(every: list[potential.Trained], errors: dict[str, Any], forces: li
     }
 
 
-def _sel_of(tuned: Path | None, frames: LabelledFrames, type_map: tuple[str, ...], work: Work) -> list[int] | None:
+def _room_of(
+    tuned: Path | None, frames: LabelledFrames, type_map: tuple[str, ...], work: Work
+) -> potential.Room | None:
     """Return the room for neighbours of a model that is tuned: its weights fit no other; None to count anew."""
     settings = work.study.potential
     if tuned is None or settings.backend != "tensorflow":
         return None
-    room = potential.model_sel(tuned, work.folder("potential"))
-    wanted = potential.neighbours_needed(frames, type_map, settings.rcut_A, 1.0)
-    if room and any(w - 3 > r for w, r in zip(wanted, room, strict=True)):  # counts are rounded up to four
-        raise InputError(
-            f"potential.start_from = '{tuned}' has room for {room} neighbours of {', '.join(type_map)}, these "
-            f"frames have up to {wanted}; train anew, without it"
-        )
-    return room or None
+    own = potential.model_sel(tuned, work.folder("potential"))
+    room = potential.room_for_neighbours([frames], type_map, settings, 1.0)
+    far, all_far = potential.neighbours_needed(frames, type_map, settings.rcut_A)
+    near, _ = potential.neighbours_needed(frames, type_map, min(settings.near_rcut_A, settings.rcut_A))
+    of_all = settings.descriptor in ("se_atten", "se_atten_v2")
+    for mine, wanted in zip(own, [[all_far]] if of_all else [far, near], strict=False):
+        if any(n > m for n, m in zip(wanted, mine, strict=True)):
+            raise InputError(
+                f"potential.start_from = '{tuned}' has room for {mine} neighbours of {', '.join(type_map)}, these "
+                f"frames have up to {wanted}; train anew, without it"
+            )
+    if of_all:
+        room["total"] = [*own[0], *room["total"][1:]] if own else room["total"]
+    else:
+        room |= dict(zip(("far", "near"), own, strict=False))
+    return room if own else None
 
 
 def _start_model(work: Work, type_map: tuple[str, ...], folder: Path) -> Path | None:

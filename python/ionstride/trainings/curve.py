@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..potential import neighbours_needed
-from ..potential.train import SEL_MARGIN
+from ..potential import room_for_neighbours
+from ..potential.train import ROOM_MARGIN
 from ..records import LabelledFrames
 from ..settings import PotentialSettings
 from .draws import HeldOut, draw_frames
@@ -64,14 +64,14 @@ def planned(plan: CurvePlan, parts: HeldOut, settings: PotentialSettings) -> lis
             f"({len(parts.test)} are held out to test on, {parts.left_out} left out between them)"
         )
     type_map = type_map_of(parts.pool)
-    sel = neighbours_needed(parts.pool, type_map, settings.rcut_A, SEL_MARGIN)
+    room = room_for_neighbours([parts.pool], type_map, settings, ROOM_MARGIN)
     found = []
     for size in reversed(sizes):
         for draw in range(plan.draws):
             rng = np.random.default_rng([plan.seed, size, draw])
             frames = parts.pool.take(draw_frames(parts.pool.group, size, rng))
             seed = plan.seed + 1000 * draw
-            found.append((size, draw, Training(frames, settings, seed, sel, f"{size} frames, draw {draw + 1}")))
+            found.append((size, draw, Training(frames, settings, seed, room, f"{size} frames, draw {draw + 1}")))
     return found
 
 

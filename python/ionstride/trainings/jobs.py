@@ -14,6 +14,7 @@ import numpy as np
 from .. import potential
 from ..checks import Array
 from ..errors import InputError
+from ..potential import Room
 from ..potential.train import frames_key, read_lcurve
 from ..process import environment, run_program
 from ..records import LabelledFrames
@@ -36,19 +37,19 @@ class Training:
     frames : frames given to it; a part (``valid_fraction``) it holds out itself, to watch its own error.
     settings : the study's ``[potential]``.
     seed : of that part, of the weights and of the batches.
-    sel : room for neighbours.
+    room : for neighbours.
     name : for people.
     """
 
     frames: LabelledFrames
     settings: PotentialSettings
     seed: int
-    sel: list[int]
+    room: Room
     name: str
 
     def key(self, test: LabelledFrames) -> str:
         """Return what the outcome depends on, hashed."""
-        return key_of([as_dict(self.settings), frames_key(self.frames), frames_key(test), self.seed, self.sel])
+        return key_of([as_dict(self.settings), frames_key(self.frames), frames_key(test), self.seed, self.room])
 
 
 def type_map_of(frames: LabelledFrames) -> tuple[str, ...]:
@@ -161,7 +162,7 @@ def _make(
     place.mkdir(parents=True, exist_ok=True)
     tell(0, settings.steps, "")
     trained = potential.train_potential(
-        job.frames, settings, place / "train", type_map=type_map, seed=job.seed, threads=threads, sel=job.sel,
+        job.frames, settings, place / "train", type_map=type_map, seed=job.seed, threads=threads, room=job.room,
         progress=tell,
     )  # fmt: skip
     held_out, split = potential.split_frames(job.frames, settings.valid_fraction, job.seed)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, IonstrideError
-from ..potential import neighbours_needed
-from ..potential.train import SEL_MARGIN
+from ..potential import room_for_neighbours
+from ..potential.train import ROOM_MARGIN
 from ..runrecord import read_json, write_json
 from ..settings import PotentialSettings
 from .draws import HeldOut
@@ -52,11 +52,11 @@ def sweep(
     if seeds < 1:
         raise InputError(f"--seeds {seeds}, wanted one or more")
     type_map = type_map_of(parts.pool)
-    room = {rcut: neighbours_needed(parts.pool, type_map, rcut, SEL_MARGIN) for rcut in {s.rcut_A for _, s in choices}}
+    room = [room_for_neighbours([parts.pool], type_map, settings, ROOM_MARGIN) for _, settings in choices]
     jobs = [
-        Training(parts.pool, settings, first_seed + 1000 * k, room[settings.rcut_A], f"{label(words)}, seed {k + 1}")
+        Training(parts.pool, settings, first_seed + 1000 * k, room[number], f"{label(words)}, seed {k + 1}")
         for k in range(seeds)
-        for words, settings in choices
+        for number, (words, settings) in enumerate(choices)
     ]
     done = run_trainings(jobs, parts.test, folder / "trainings", cores=cores, progress=progress, say=say)
     rows = []
@@ -67,7 +67,7 @@ def sweep(
                 "settings": words,
                 "label": label(words),
                 "descriptor": settings.descriptor,
-                "sel": room[settings.rcut_A],
+                "room": room[number],
                 "seeds": mine,
                 **_summed(mine),
                 **_speed(mine[0], parts),
