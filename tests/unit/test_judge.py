@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ionstride.errors import InputError, PhysicsError
-from ionstride.judge import accuracy, diffusion, ensemble, geometries, judgement, nve, structure
+from ionstride.judge import accuracy, ageing, diffusion, ensemble, geometries, judgement, nve, structure
 from ionstride.judge.barrier import barrier_bias
 from ionstride.judge.hops import find_hops
 from ionstride.judge.subject import from_study, in_time, open_md
@@ -194,6 +194,51 @@ def test_rattle_is_the_amplitude():
     truth = 0.03 * (1 - 1 / 16)  # the mean of the sixteen framework atoms goes with each of them
     assert found.low <= truth <= found.high
     assert found.value == pytest.approx(truth, rel=0.05)
+
+
+def ageing_walk(seed, slower=1.0, opens=False, frames=400, runs=1):
+    """Runs in which Li walks, `slower` times slower in the second half; `opens`: a bond opens half way."""
+    found = []
+    for k in range(runs):
+        still = crystal(frames, seed + 100 * k)
+        rng = np.random.default_rng(seed + 100 * k)
+        steps = 0.3 * rng.standard_normal((frames, 8, 3))
+        steps[frames // 2 :] /= np.sqrt(slower)
+        positions = still.positions_A.copy()
+        positions[:, 16:] += np.cumsum(steps, axis=0)
+        if opens:
+            positions[frames // 2 :, 8, 1] += 2.0
+        found.append(Trajectory(still.symbols, positions, still.cell_A, still.time_ps, 600.0, {}))
+    return found
+
+
+def test_ageing_is_seen_and_a_steady_walk_is_none():
+    """Fault: a potential whose structure decays in MD is judged by a D that mixes both; noise is told as decay."""
+    kind = Polyhedron("P", "S", 1, 2.4)
+    lag = ageing.lag_of(ageing_walk(1))
+    assert lag == 5.0
+    steady = [ageing.ageing(ageing_walk(s, runs=2), "Li", (kind,), lag)["change"] for s in range(1, 41)]
+    held = sum(c.low <= 1.0 <= c.high for c in steady)
+    assert held >= 34
+    found = ageing.ageing(ageing_walk(3, slower=3.0, opens=True, runs=4), "Li", (kind,), lag)
+    assert found["change"].low <= 1 / 3 <= found["change"].high < 1.0
+    assert found["msd_A2"][0] == pytest.approx(3 * 0.09 * 10 + 6 * 0.08**2 * 17 / 16, rel=0.15)
+    (whole,) = found["whole"].values()
+    (ligands,) = found["ligands"].values()
+    assert min(whole[:2]) > 0.95
+    assert max(whole[3:]) == 0.0
+    assert ligands[4] == pytest.approx(7 / 8, abs=0.01)
+
+
+def test_ageing_of_sparse_frames_says_none():
+    """Fault: a part of a run without frames (drawn at random) becomes NaN, which no page can hold."""
+    (run,) = ageing_walk(2)
+    rows = np.r_[0:60, 300:400]
+    sparse = Trajectory(run.symbols, run.positions_A[rows], run.cell_A, run.time_ps[rows], 600.0, {})
+    found = ageing.ageing([sparse], "Li", (Polyhedron("P", "S", 1, 2.4),), 5.0)
+    assert found["msd_A2"][2] is None
+    assert found["whole"]["P-S1 (< 2.4 Å)"][2] is None
+    json.dumps(judgement.as_plain(found), allow_nan=False)
 
 
 def labelled(count=200, seed=4):

@@ -13,7 +13,7 @@ from ..errors import InputError, PhysicsError
 from ..records import LabelledFrames, Structure, Trajectory, join_frames
 from ..runrecord import versions
 from ..ui import Screen
-from . import accuracy, barrier, diffusion, ensemble, geometries, hops, nve, structure, verdicts
+from . import accuracy, ageing, barrier, diffusion, ensemble, geometries, hops, nve, structure, verdicts
 from .subject import MdRun, Model, Series, Subject
 
 SCHEMA = "ionstride.judge/1"
@@ -87,6 +87,7 @@ def judge(subject: Subject, how: How) -> dict[str, Any]:
     result["geometries"] = _geometries(subject, predicted[0])
     how.screen.say("           g(r), D, hops")
     result["structure"] = _structure(subject)
+    result["ageing"] = _ageing(subject)
     result["diffusion"] = _diffusion(subject, how.threads)
     result["hops"] = _hops(subject, predicted)
     result["ensemble"] = _ensemble(subject, predicted, how)
@@ -241,6 +242,17 @@ def _structure(subject: Subject) -> dict[str, Any]:
         if a is not None and b is not None:
             amplitudes.append({"element": element, "md_A2": a, "reference_A2": b})
     return {"temperature_K": kelvin, "pairs": pairs, "rattle": amplitudes}
+
+
+def _ageing(subject: Subject) -> dict[str, Any]:
+    kelvin = compared_K(subject)
+    runs = _paths(_at(subject, kelvin))
+    if not runs or not subject.series:
+        return {"why": _no_md(subject)}
+    reference = [run.path for run in subject.series]
+    lag = ageing.lag_of([*runs, *reference])
+    mine, theirs = (ageing.ageing(paths, subject.mobile, subject.polyhedra, lag) for paths in (runs, reference))
+    return {"temperature_K": kelvin, "lag_ps": lag, "md": mine, "reference": theirs}
 
 
 def _no_md(subject: Subject) -> str:

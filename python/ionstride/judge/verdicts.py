@@ -6,6 +6,8 @@ from typing import Any
 Row = Mapping[str, Any]
 
 WALL_SHARE = 0.01
+LEFT = 0.05
+"""Part of the frames by which fewer polyhedra are whole than in the reference, and MD has left its structure."""
 
 
 def said(estimate: Row | None, unit: str = "", digits: int = 3) -> str:
@@ -34,6 +36,7 @@ def sentences(r: Row) -> dict[str, str]:
         "errors": _errors(r),
         "geometries": _geometries(r["geometries"]),
         "structure": _structure(r["structure"], r["mobile"]),
+        "ageing": _ageing(r["ageing"], r["mobile"]),
         "diffusion": _diffusion(r["diffusion"], r["mobile"]),
         "barrier": _barrier(r["hops"], r["mobile"]),
         "softness": _softness(r),
@@ -83,6 +86,32 @@ def _structure(s: Row, mobile: str) -> str:
         f"{worst['pair']}: by {worst['largest_difference']:+.2g} at {worst['at_A']:.2f} Å, where the reference alone "
         f"would show {worst['within_reference']:.2g}"
     )
+
+
+def _ageing(a: Row, mobile: str) -> str:
+    if "why" in a:
+        return f"changes in the course of MD are not judged: {a['why']}"
+    parts = []
+    for name, part in (("MD", a["md"]), ("the reference", a["reference"])):
+        change = part["change"]
+        if change is None:
+            parts.append(f"in {name} it cannot be told")
+            continue
+        low, high = change["ci95"]
+        grows = "grows" if low > 1.0 else "falls" if high < 1.0 else "does not change, to this accuracy,"
+        parts.append(f"in {name} it {grows} from the first half to the second by a factor of {said(change)}")
+    text = f"MSD of {mobile} at {a['lag_ps']:.3g} ps: " + "; ".join(parts)
+    for kind, shares in a["md"]["whole"].items():
+        theirs = [v for v in a["reference"]["whole"][kind] if v is not None]
+        mine = [v for v in shares if v is not None]
+        if not (mine and theirs):
+            continue
+        course = " → ".join(f"{100 * v:.0f}" for v in mine)
+        usual = sum(theirs) / len(theirs)
+        text += f"; {kind} whole in {course} % of the frames of MD, {100 * usual:.0f} % in the reference"
+        if sum(mine) / len(mine) < usual - LEFT:
+            text += ": MD leaves the structure of the reference, so that its D is that of another one"
+    return text
 
 
 def _diffusion(d: Row, mobile: str) -> str:

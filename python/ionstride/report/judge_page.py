@@ -15,6 +15,7 @@ _PARTS = {
     "errors": "Errors",
     "geometries": "Geometries",
     "structure": "Structure",
+    "ageing": "Ageing",
     "diffusion": "Diffusion",
     "barrier": "Barriers",
     "softness": "Softness",
