@@ -29,5 +29,6 @@ FAST: dict[str, Any] = {
     "limit_pref_f": 100.0,
     "checkpoint_steps": 5000,
 }
-PRESETS: dict[str, dict[str, Any]] = {"fast": FAST}
+STANDARD: dict[str, Any] = FAST | {"descriptor": "se_e2_a+se_e3", "steps": 40000, "checkpoint_steps": 2000}
+PRESETS: dict[str, dict[str, Any]] = {"fast": FAST, "standard": STANDARD}
 DEFAULT_PRESET = "fast"

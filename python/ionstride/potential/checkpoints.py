@@ -2,7 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from ..records import LabelledFrames
 from ..runrecord import read_json
 from .dataset import some_of
 from .quality import force_rmse, predict
+from .tables import broken, clusters, wide_input
 
+TABLE_SHARES = (0.55, 0.4)
+"""Shortest distance that angular tables are made for, over that of the frames: tried in this order."""
 COMPRESSION_MEV_A = 1.0
 """A change of the forces by compression that is still none."""
 COMPARED_FRAMES = 20
@@ -123,7 +127,7 @@ def make_model(dp: Dp, model: Path, scores: Sequence[Score]) -> None:
         dp.make(model, lambda part: ["freeze", "-o", part])
 
 
-def compress(dp: Dp, model: Path, held_out: LabelledFrames, *, check: bool) -> tuple[Path, str]:
+def compress(dp: Dp, model: Path, held_out: LabelledFrames, *, angular: bool, check: bool) -> tuple[Path, str]:
     """Tabulate the embedding net of a model.
 
     Parameters
@@ -131,7 +135,8 @@ def compress(dp: Dp, model: Path, held_out: LabelledFrames, *, check: bool) -> t
     dp : of the training.
     model : frozen model (TensorFlow).
     held_out : frames on which both are compared.
-    check : whether they are: tables of angular descriptors can be too coarse, which is no error to DeePMD.
+    angular : whether it has angular tables, which need room (see `tables`).
+    check : whether the forces of both are compared: tables can be too coarse, which is no error to DeePMD.
 
     Returns
     -------
@@ -145,21 +150,38 @@ def compress(dp: Dp, model: Path, held_out: LabelledFrames, *, check: bool) -> t
     if small.exists():
         return small, ""
     trial = model.with_name("trial-compressed.pb")
-    dp.make(trial, lambda part: ["compress", "-i", model.name, "-o", part, "-t", "input.json"])
-    if check:
-        some = held_out.take(some_of(np.ones(len(held_out), bool), COMPARED_FRAMES))
-        plain, tabulated = (_forces(dp, m, some) for m in (model, trial))
-        change = float(1000 * np.sqrt(np.mean((tabulated - plain) ** 2)))
-        if not change <= COMPRESSION_MEV_A:
-            note = (
-                f"compression changes the forces by {change:.2g} meV/Å, more than {COMPRESSION_MEV_A:g}: "
-                "the model is used uncompressed, which is slower"
-            )
-            refused.with_suffix(".txt").write_text(note)
-            trial.rename(refused)
-            return model, note
-    trial.rename(small)
-    return small, ""
+    fault = ""
+    for share in TABLE_SHARES if angular else (0.0,):
+        given = wide_input(dp.folder, held_out, dp.type_map, share) if angular else "input.json"
+        dp.make(trial, partial(_compress_command, model.name, given))
+        fault = (_wrong_interval(dp, model, trial, held_out) if angular else "") or (
+            _changed_forces(dp, model, trial, held_out) if check else ""
+        )
+        if not fault:
+            trial.rename(small)
+            return small, ""
+    note = f"{fault}: the model is used uncompressed, which is slower"
+    refused.with_suffix(".txt").write_text(note)
+    trial.rename(refused)
+    return model, note
+
+
+def _compress_command(model: str, given: str, part: str) -> list[str]:
+    return ["compress", "-i", model, "-o", part, "-t", given]
+
+
+def _changed_forces(dp: Dp, plain: Path, tabulated: Path, held_out: LabelledFrames) -> str:
+    some = held_out.take(some_of(np.ones(len(held_out), bool), COMPARED_FRAMES))
+    change = force_rmse(replace(some, force_eV_A=_forces(dp, plain, some)), _forces(dp, tabulated, some))
+    if change <= COMPRESSION_MEV_A:
+        return ""
+    return f"compression changes the forces by {change:.2g} meV/Å, more than {COMPRESSION_MEV_A:g}"
+
+
+def _wrong_interval(dp: Dp, plain: Path, tabulated: Path, held_out: LabelledFrames) -> str:
+    scanned, names = clusters(held_out, dp.type_map)
+    wrong = broken(_forces(dp, plain, scanned), _forces(dp, tabulated, scanned), scanned, names)
+    return f"compression makes forces wrong for {'; '.join(wrong[:2])}" if wrong else ""
 
 
 def _candidate(dp: Dp, step: int) -> Path:

@@ -100,7 +100,8 @@ def _descriptor(settings: PotentialSettings, room: Room, net: dict[str, Any]) ->
             "rcut": near,
             "rcut_smth": settings.rcut_smth_A,
             "neuron": list(settings.near_neuron),
-            **net,
+            # Its tables reach far (see tables.py), and many triplets add up: in float32 that is some meV/Å of noise.
+            **{**net, "precision": "float64"},
         }
         return {"type": "hybrid", "list": [se_e2_a, se_e3]}
     if settings.descriptor in ("se_atten", "se_atten_v2"):

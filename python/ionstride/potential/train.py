@@ -231,7 +231,9 @@ def train_potential(
             f"a model of {settings.descriptor} cannot be compressed here: it is used as it is, which is slower"
         )
     elif settings.compress and settings.backend == "tensorflow":
-        final, note = compress(dp, model, judged, check=settings.descriptor != "se_e2_a")
+        final, note = compress(
+            dp, model, judged, angular=settings.descriptor == "se_e2_a+se_e3", check=settings.descriptor != "se_e2_a"
+        )
         notes += [note] if note else []
     keep()
     last = checkpoint_at(folder, state["done"])
