@@ -11,6 +11,7 @@ from ionstride.learning.levels import (
     calibrate,
     force_deviation,
     largest_error,
+    newest,
     rank_correlation,
     set_levels,
     shares,
@@ -203,6 +204,10 @@ def test_stop_rule():
     assert why_ended(good[1:2], settings) == ""
     assert why_ended([record(0, None), record(1, 0.0)], settings) == ""
     assert why_ended([record(0, 0.0), record(1, 0.0, whole=0.9)], settings) == ""
+    falling = [{**record(k, 0.0), "force_rmse_check_meV_A": e} for k, e in enumerate((200.0, 180.0, 150.0))]
+    assert why_ended(falling, settings) == ""
+    level = [{**row, "force_rmse_check_meV_A": e} for row, e in zip(falling, (160.0, 180.0, 150.0), strict=True)]
+    assert why_ended(level, settings)
     assert why_ended([record(0, 0.0), record(1, 0.0, stopped="atoms were lost")], settings) == ""
     one = LearningSettings(models=1)
     assert "intact in round 0" in why_ended([record(0, None)], one)
@@ -233,3 +238,11 @@ def test_learning_that_cannot_be(change, word):
     with pytest.raises(InputError, match=f"learning.{word}"):
         load_study(None, [f"learning.{change}"])
     assert Study().learning.models == 3
+
+
+def test_the_low_level_is_that_of_the_latest_rounds():
+    """Fault: frames that a poor potential visited keep the level so high that nothing is labelled any more."""
+    group = np.array([0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3])
+    assert np.flatnonzero(newest(group, 8)).tolist() == list(range(12, 21))
+    assert np.flatnonzero(newest(group, 4)).tolist() == list(range(17, 21))
+    assert newest(group[:5], 8).all()

@@ -40,6 +40,28 @@ class Levels:
     source: str
 
 
+def newest(group: npt.NDArray[np.int64], least: int) -> npt.NDArray[np.bool_]:
+    """Return which held-out frames of MD the low level comes from: those of the latest rounds, `least` or more.
+
+    Frames that a poor potential visited long ago stay hard for ever: with them the level would stay high, and all
+    that a better potential visits would be called accurate.
+
+    Parameters
+    ----------
+    group : (F) 0 for the frames that came before MD, else the round + 1.
+    least : frames wanted.
+
+    Returns
+    -------
+    (F) mask; all frames where MD has fewer than `least`.
+    """
+    for first in sorted(set(group[group > 0].tolist()), reverse=True):
+        chosen: npt.NDArray[np.bool_] = group >= first
+        if chosen.sum() >= least:
+            return chosen
+    return np.ones(len(group), dtype=np.bool_)
+
+
 def force_deviation(force_eV_A: Array) -> Array:
     """Return how far the forces of an ensemble scatter, atom by atom.
 

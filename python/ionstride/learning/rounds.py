@@ -25,6 +25,7 @@ from .levels import (
     calibrate,
     force_deviation,
     largest_error,
+    newest,
     rank_correlation,
     set_levels,
     shares,
@@ -37,7 +38,7 @@ from .work import Label, LearningWork
 MAX_FORCE_EV_A = 8.0
 """Labels with a larger force teach nothing that MD will meet again."""
 VISITED_FOR_LEVEL = 8
-"""From so many labelled frames of MD on, the levels are theirs; before, those of all labelled frames."""
+"""From so many labelled frames of MD on, the levels are those of the latest; before, those of all labelled frames."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -214,12 +215,11 @@ def _levels(known: _Known, force_eV_A: npt.NDArray[np.float64]) -> tuple[Levels,
     """Return the trust levels, and model 0's error on all held-out frames (meV/Å); forces are (M, held out, N, 3)."""
     held = known.frames.take(known.held_out)
     deviation = force_deviation(force_eV_A).max(axis=1)
-    of_md = held.group > 0
-    use = of_md if of_md.sum() >= VISITED_FOR_LEVEL else np.ones(len(held), dtype=np.bool_)
+    use = newest(held.group, VISITED_FOR_LEVEL)
     factor = known.factor
     if factor is None:
         factor = calibrate(deviation, largest_error(held, force_eV_A[0]))
-    source = "held-out frames of earlier rounds" if use is of_md else "all held-out frames"
+    source = "all held-out frames" if use.all() else "held-out frames of the latest rounds"
     source += "; factor from " + ("the same" if known.factor is None else "the frames labelled in the round before")
     moved = known.frames.group > 0  # cells rattled by little have smaller forces than MD
     scale = typical_force(known.frames.take(moved) if moved.sum() >= VISITED_FOR_LEVEL else known.frames)

@@ -6,13 +6,16 @@ from typing import Any
 from ..settings import LearningSettings
 
 IN_A_ROW = 2
+STILL_FALLS = 0.85
+"""Error on check frames over that of the round `IN_A_ROW` before: below it labels still teach."""
 
 
 def why_ended(rounds: Sequence[dict[str, Any]], settings: LearningSettings) -> str:
     """Return why no further round is needed, or nothing.
 
     With one model: MD stayed intact in the last round.  With several, beside that: in two rounds running, no more
-    than ``converged`` of the frames visited at the highest temperature deviated by more than the low level.
+    than ``converged`` of the frames visited at the highest temperature deviated by more than the low level, and the
+    error on check frames is not still falling: by less than 15 % against the round two before, where there is one.
 
     Parameters
     ----------
@@ -30,6 +33,9 @@ def why_ended(rounds: Sequence[dict[str, Any]], settings: LearningSettings) -> s
         return ""
     hottest = [r["hottest"] for r in rounds[-IN_A_ROW:]]
     if any(h is None or h["uncertain"] > settings.converged for h in hottest):
+        return ""
+    errors = [r.get("force_rmse_check_meV_A") for r in rounds[-IN_A_ROW - 1 :]]
+    if len(errors) > IN_A_ROW and errors[0] and errors[-1] and errors[-1] < STILL_FALLS * errors[0]:
         return ""
     parts = " and ".join(f"{100 * h['uncertain']:.1f} %" for h in hottest)
     return (
