@@ -241,6 +241,19 @@ def test_ageing_of_sparse_frames_says_none():
     json.dumps(judgement.as_plain(found), allow_nan=False)
 
 
+def test_energy_of_md_beside_that_of_the_reference():
+    """Fault: a potential whose MD falls into a structure of its own, 5 meV/atom deeper, looks like the reference's."""
+    rng = np.random.default_rng(5)
+    reference = -4.3 + 0.006 * rng.standard_normal(1000)
+    runs = [-4.3 - deep + 0.006 * rng.standard_normal(500) for deep in (0.004, 0.006, 0.005, 0.005)]
+    found = ageing.energy_beyond(runs, [reference] * 4)
+    assert found["meV_atom"].low <= -5.0 <= found["meV_atom"].high < 0.0
+    assert np.argmin(found["runs"]) == 1
+    same = ageing.energy_beyond([reference[:500]] * 4, [reference] * 4)["meV_atom"]
+    assert same.low <= 0.0 <= same.high
+    assert ageing.energy_beyond([reference[:5]], [reference]) is None
+
+
 def labelled(count=200, seed=4):
     path = crystal(count, seed, rattle_A=0.15)
     rng = np.random.default_rng(seed + 50)

@@ -117,3 +117,43 @@ def _change(parts: Array) -> Estimate | None:
     reach = float(t.ppf(0.975, dof) * np.sqrt(sum(terms))) if sum(terms) > 0.0 else 0.0
     ratio = float(halves[1].mean() / halves[0].mean())
     return Estimate(ratio, ratio * float(np.exp(-reach)), ratio * float(np.exp(reach)))
+
+
+def energy_beyond(runs: Sequence[Array], reference_eV_atom: Sequence[Array]) -> dict[str, Any] | None:
+    """Return how far the potential energy of MD lies from that of the reference's frames, by the same potential.
+
+    At one temperature both are the same in equilibrium.  MD below the reference has found a structure that the
+    potential likes better than the one it was taught.
+
+    Parameters
+    ----------
+    runs : potential energy per atom in eV in the course of each production, (T) each.
+    reference_eV_atom : for each run, that of the reference's frames in order of time by the potential that drove it,
+        (F) each.
+
+    Returns
+    -------
+    "meV_atom" : the difference; its interval is Student's t over the runs (over ten parts of a single run), with the
+        scatter of ten parts of the reference.
+    "fifths" : (5) the difference in the course of MD.
+    "runs" : of each run.
+    None with fewer than ten values of either.
+    """
+    from scipy.stats import t
+
+    if not runs or min(len(row) for row in [*runs, *reference_eV_atom]) < PARTS:
+        return None
+    parts = np.array([
+        [part.mean() - ref.mean() for part in np.array_split(run, PARTS)]
+        for run, ref in zip(runs, reference_eV_atom, strict=True)
+    ])  # fmt: skip
+    units = parts.mean(axis=1) if len(runs) > 1 else parts[0]
+    blocks = np.array([part.mean() for part in np.array_split(reference_eV_atom[0], PARTS)])
+    error = np.sqrt(units.var(ddof=1) / len(units) + blocks.var(ddof=1) / PARTS)
+    half = 1000.0 * float(t.ppf(0.975, len(units) - 1) * error)
+    value = 1000.0 * float(parts.mean())
+    return {
+        "meV_atom": Estimate(value, value - half, value + half),
+        "fifths": [1000.0 * float(v) for v in parts.reshape(len(parts), PARTS // 2, 2).mean(axis=(0, 2))],
+        "runs": [1000.0 * float(v) for v in parts.mean(axis=1)],
+    }

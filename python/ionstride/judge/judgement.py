@@ -87,7 +87,7 @@ def judge(subject: Subject, how: How) -> dict[str, Any]:
     result["geometries"] = _geometries(subject, predicted[0])
     how.screen.say("           g(r), D, hops")
     result["structure"] = _structure(subject)
-    result["ageing"] = _ageing(subject)
+    result["ageing"] = _ageing(subject, predicted)
     result["diffusion"] = _diffusion(subject, how.threads)
     result["hops"] = _hops(subject, predicted)
     result["ensemble"] = _ensemble(subject, predicted, how)
@@ -244,7 +244,7 @@ def _structure(subject: Subject) -> dict[str, Any]:
     return {"temperature_K": kelvin, "pairs": pairs, "rattle": amplitudes}
 
 
-def _ageing(subject: Subject) -> dict[str, Any]:
+def _ageing(subject: Subject, predicted: Sequence[accuracy.Predicted]) -> dict[str, Any]:
     kelvin = compared_K(subject)
     runs = _paths(_at(subject, kelvin))
     if not runs or not subject.series:
@@ -252,7 +252,24 @@ def _ageing(subject: Subject) -> dict[str, Any]:
     reference = [run.path for run in subject.series]
     lag = ageing.lag_of([*runs, *reference])
     mine, theirs = (ageing.ageing(paths, subject.mobile, subject.polyhedra, lag) for paths in (runs, reference))
-    return {"temperature_K": kelvin, "lag_ps": lag, "md": mine, "reference": theirs}
+    energy = _energy_beyond(subject, predicted, _at(subject, kelvin))
+    return {"temperature_K": kelvin, "lag_ps": lag, "md": mine, "reference": theirs, "energy": energy}
+
+
+def _energy_beyond(
+    subject: Subject, predicted: Sequence[accuracy.Predicted], runs: Sequence[MdRun]
+) -> dict[str, Any] | None:
+    rows = np.concatenate([run.rows for run in subject.series])
+    known = [run for run in runs if run.row.get("thermo") and run.path is not None]
+    if not len(rows) or not known or not _same_atoms(subject, _paths(known)):
+        return None
+    courses = []
+    for run in known:
+        thermo = run.row["thermo"]
+        time, energy = np.array(thermo["time_ps"]), np.array(thermo["potential_eV_atom"])
+        courses.append(energy[time >= time[-1] - float(run.row["production_ps"])])
+    atoms = len(subject.frames.symbols)
+    return ageing.energy_beyond(courses, [predicted[run.model or 0].energy_eV[rows] / atoms for run in known])
 
 
 def _no_md(subject: Subject) -> str:

@@ -98,9 +98,18 @@ def _ageing(a: Row, mobile: str) -> str:
             parts.append(f"in {name} it cannot be told")
             continue
         low, high = change["ci95"]
-        grows = "grows" if low > 1.0 else "falls" if high < 1.0 else "does not change, to this accuracy,"
-        parts.append(f"in {name} it {grows} from the first half to the second by a factor of {said(change)}")
-    text = f"MSD of {mobile} at {a['lag_ps']:.3g} ps: " + "; ".join(parts)
+        words = "grows" if low > 1.0 else "falls" if high < 1.0 else "is the same to this accuracy"
+        parts.append(f"in {name} it {words} (a factor of {said(change)})")
+    text = f"MSD of {mobile} at {a['lag_ps']:.3g} ps, second half of a run over the first: " + "; ".join(parts)
+    if a["energy"]:
+        low, high = a["energy"]["meV_atom"]["ci95"]
+        lies = "below" if high < 0.0 else "above" if low > 0.0 else "at"
+        text += (
+            f"; the potential energy of MD lies {lies} that of the reference's frames by the same potential: "
+            f"{said(a['energy']['meV_atom'])} meV/atom"
+        )
+        if high < 0.0:
+            text += ", so MD has found a structure that the potential likes better than the reference's"
     for kind, shares in a["md"]["whole"].items():
         theirs = [v for v in a["reference"]["whole"][kind] if v is not None]
         mine = [v for v in shares if v is not None]
