@@ -182,7 +182,7 @@ def room_for_neighbours(
         needed = {
             "far": [4 * math.ceil(max(1.0, margin * n) / 4) for n in far],
             "near": [math.ceil(max(1.0, margin * n)) for n in near],
-            "total": [math.ceil(margin * all_far), math.ceil(margin * all_near)],
+            "total": [math.ceil(max(1.0, margin * n)) for n in (all_far, all_near)],
         }
         room = {name: [*map(max, room[name], new)] for name, new in needed.items()} if room else needed
     return room
