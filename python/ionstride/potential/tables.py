@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..checks import Array
-from ..geometry import shortest_distances
+from ..geometry import minimum_image, shortest_distances
 from ..records import LabelledFrames
 from ..runrecord import read_json, write_json
 from .dataset import write_dataset
@@ -42,9 +42,7 @@ def wide_input(folder: Path, frames: LabelledFrames, type_map: tuple[str, ...], 
     """
     one = frames.take(slice(0, 1))
     r, cell = one.positions_A[0], one.cell_A[0]
-    fractional = r @ np.linalg.inv(cell)
-    apart = fractional[:, None] - fractional[None]
-    apart = (apart - np.round(apart)) @ cell
+    apart = minimum_image(r[:, None] - r[None], cell)
     distance = np.linalg.norm(apart, axis=-1) + np.where(np.eye(len(r), dtype=bool), np.inf, 0.0)
     first, second = np.unravel_index(int(distance.argmin()), distance.shape)
     positions = r.copy()
