@@ -103,9 +103,9 @@ def _ageing(a: Row, mobile: str) -> str:
     text = f"MSD of {mobile} at {a['lag_ps']:.3g} ps, second half of a run over the first: " + "; ".join(parts)
     if a["energy"]:
         low, high = a["energy"]["meV_atom"]["ci95"]
-        lies = "below" if high < 0.0 else "above" if low > 0.0 else "at"
+        lies = "lies below" if high < 0.0 else "lies above" if low > 0.0 else "cannot be told from"
         text += (
-            f"; the potential energy of MD lies {lies} that of the reference's frames by the same potential: "
+            f"; the potential energy of MD {lies} that of the reference's frames by the same potential: "
             f"{said(a['energy']['meV_atom'])} meV/atom"
         )
         if high < 0.0:

@@ -14,6 +14,9 @@ from ..store import load_frames, save_frames
 from .reference import label
 from .work import Work, model_given, read_cell, read_polyhedra, shortest_in
 
+RULES = "ionstride.learning/2"
+"""Another number where rounds go by other rules, or leave other things behind: folders of before are then redone."""
+
 
 def skip(work: Work) -> str:
     """Return why there is nothing to learn, or nothing."""
@@ -36,6 +39,7 @@ def _net_needs(work: Work) -> dict[str, Any]:
 def needs(work: Work) -> Any:
     """Return what the outputs of this stage depend on."""
     return [
+        RULES,
         as_dict(work.study.learning),
         _net_needs(work),
         _md_of_learning(work),
