@@ -155,9 +155,15 @@ def test_choice_of_frames():
     assert checks == [25, 79]  # from the end of the cold part to the last frame that did not fail
     assert len(others) == 8 and all(60 <= i < 80 - CHECK_GAP - 1 for i in others)
     assert chosen.deviation_eV_A.tolist() == deviation[index].tolist()
-    # Nothing is uncertain: only the check frames cost labels.
-    calm = choose([run(structures, np.full(100, 0.05))], LEVELS, known, 10)
-    assert calm.is_check.all() and len(calm.structures) == 2
+    # Too few are uncertain: they are all taken, and the places left go to accurate frames far from what is known.
+    few = np.full(100, 0.05)
+    few[[50, 70]] = 0.5
+    filled = choose([run(structures, few)], LEVELS, known, 10)
+    assert filled.is_check.sum() == 2 and len(filled.structures) == 10
+    assert filled.deviation_eV_A.tolist() == [0.05] * 2 + [0.5] * 2 + [0.05] * 6
+    odd = [*structures[:60], crystal(rng, move=[(3, [1.9, 0.0, 0.0])]), *structures[61:]]
+    calm = choose([run(odd, np.full(100, 0.05))], LEVELS, known, 10)
+    assert np.allclose(calm.structures[2].positions_A, odd[60].positions_A)
     # All failed: the edge of what failed is labelled, the wreck is not.
     broken = np.where(np.arange(100) < 50, 1.5, 50.0)
     edge = choose([run(structures, broken)], LEVELS, known, 10)

@@ -185,7 +185,7 @@ def _make_round(
     new = label(chosen.structures, number + 1, f"round {number}: label {len(chosen.structures)} visited frames")
     force = forces(models[:1], new)[0]
     gentle = np.abs(new.force_eV_A).max(axis=(1, 2)) < MAX_FORCE_EV_A
-    judged = _judge(chosen, new, force, gentle)
+    judged = _judge(chosen, new, force, gentle, levels.low_eV_A if levels else 0.0)
     record = {
         "round": number,
         "labels": len(known.frames),
@@ -259,7 +259,9 @@ def _explored(
     return found
 
 
-def _judge(chosen: Chosen, new: LabelledFrames, force_eV_A: npt.NDArray[np.float64], gentle: Mask) -> dict[str, Any]:
+def _judge(
+    chosen: Chosen, new: LabelledFrames, force_eV_A: npt.NDArray[np.float64], gentle: Mask, low_eV_A: float
+) -> dict[str, Any]:
     """Return what the new labels say of the error on even samples, and of the deviation."""
     if chosen.deviation_eV_A is None:
         return {}
@@ -267,7 +269,7 @@ def _judge(chosen: Chosen, new: LabelledFrames, force_eV_A: npt.NDArray[np.float
     checks = chosen.is_check[here] & gentle
     deviation, error = chosen.deviation_eV_A[here], largest_error(new, force_eV_A)
     return {
-        "candidates_labelled": int((~chosen.is_check[here]).sum()),
+        "candidates_labelled": int((~chosen.is_check[here] & (deviation > low_eV_A)).sum()),
         "force_rmse_check_meV_A": force_rmse(new.take(checks), force_eV_A[checks]) if checks.any() else None,
         "n_check": int(checks.sum()),
         "factor_found": calibrate(deviation, error),

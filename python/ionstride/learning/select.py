@@ -60,7 +60,8 @@ def choose(visited: Sequence[Visited], levels: Levels, labelled: LabelledFrames,
     """Choose check frames evenly, and of the candidates those that lie farthest from what is labelled and chosen.
 
     A fifth of the frames are check frames: drawn evenly from all that did not fail, whatever their deviation, and never
-    trained on, so that errors on them are those of MD itself.  The rest are candidates, fewer where there are fewer.
+    trained on, so that errors on them are those of MD itself.  The rest are candidates; where these are too few, the
+    accurate frames that lie farthest, since an ensemble may agree and be wrong.
 
     Parameters
     ----------
@@ -79,14 +80,22 @@ def choose(visited: Sequence[Visited], levels: Levels, labelled: LabelledFrames,
     for c in checks:
         r, i = place[c]
         near |= np.array([a == r and abs(b - i) <= CHECK_GAP for a, b in place])
-    candidates = pool[(deviation[pool] > levels.low_eV_A) & ~near[pool]]
-    candidates = candidates[_evenly(len(candidates), MOST)]
-    wanted = min(count - len(checks), len(candidates))
-    if 0 < wanted < len(candidates):
-        cells = [_frame(visited[place[c][0]], place[c][1]) for c in candidates]
-        worst = [int(visited[r].deviation_eV_A[i].argmax()) for r, i in (place[c] for c in candidates)]
-        candidates = candidates[farthest_points(cells, worst, known_cells(labelled), wanted)]
-    taken = np.concatenate([checks, candidates[:wanted]])
+    cells = known_cells(labelled)
+
+    def farthest(numbers: IntArray, wanted: int) -> IntArray:
+        """Return those `wanted` of the visited frames that lie farthest from `cells`."""
+        numbers = numbers[_evenly(len(numbers), MOST)]
+        if not 0 < wanted < len(numbers):
+            return numbers[: max(0, wanted)]
+        frames = [_frame(visited[r], i) for r, i in (place[n] for n in numbers)]
+        worst = [int(visited[r].deviation_eV_A[i].argmax()) for r, i in (place[n] for n in numbers)]
+        return numbers[farthest_points(frames, worst, cells, wanted)]
+
+    uncertain = deviation[pool] > levels.low_eV_A
+    candidates = farthest(pool[uncertain & ~near[pool]], count - len(checks))
+    cells = cells + [_frame(visited[r], i) for r, i in (place[c] for c in candidates)]
+    others = farthest(pool[~uncertain & ~near[pool]], count - len(checks) - len(candidates))
+    taken = np.concatenate([checks, candidates, others])
     return Chosen(
         [_frame(visited[place[c][0]], place[c][1]) for c in taken],
         np.arange(len(taken)) < len(checks),

@@ -14,7 +14,7 @@ from ..store import load_frames, save_frames
 from .reference import label
 from .work import Work, model_given, read_cell, read_polyhedra, shortest_in
 
-RULES = "ionstride.learning/2"
+RULES = "ionstride.learning/3"
 """Another number where rounds go by other rules, or leave other things behind: folders of before are then redone."""
 
 
