@@ -256,6 +256,11 @@ def test_unconverged_scf_is_no_label(tmp_path):
     settings = read_settings("cp2k", tmp_path / "s.toml")
     labels, failures = label_cells(hydrogen(1), "cp2k", cache=tmp_path / "c", settings=settings, workers=1)
     assert not labels and failures[0].startswith("CP2K: ") and len(failures[0]) > 10
+    # CP2K's reason stands beside a drawing, which is no reason.
+    (tmp_path / "s.toml").write_text("charge = 1.0\n" + HYDROGEN.format(steps=30))
+    settings = read_settings("cp2k", tmp_path / "s.toml")
+    labels, failures = label_cells(hydrogen(1), "cp2k", cache=tmp_path / "c", settings=settings, workers=1)
+    assert not labels and failures[0].startswith("CP2K: Use the LSD option for an odd number of electrons")
 
 
 @needs_pw

@@ -18,7 +18,8 @@ NOT_CONVERGED = {
     "espresso": "convergence NOT achieved",
 }
 CONVERGED = {"cp2k": "SCF run converged", "espresso": "convergence has been achieved"}
-_ERROR = re.compile(r"error|\[ABORT\]|not found|cannot|could not|fatal", re.IGNORECASE)
+_CP2K_ABORT = re.compile(r"\[ABORT\][ *]*\n((?: \*.*[^*]\*\n)+) \*{70,}")
+_ERROR = re.compile(r"error|not found|cannot|could not|fatal", re.IGNORECASE)
 
 
 class CheckedCalculator(Calculator):
@@ -112,5 +113,9 @@ class CheckedCalculator(Calculator):
 
 
 def _last_error(said: str) -> str:
+    """Return the last lines of a code's output that speak of an error; of CP2K what stands beside its drawing."""
+    box = _CP2K_ABORT.search(said)
+    if box:
+        return " ".join(" ".join(line[18:79] for line in box.group(1).splitlines()).split())[:200]
     lines = [" ".join(line.strip(" *").split()) for line in said.splitlines() if _ERROR.search(line)]
     return " | ".join(line for line in lines[-2:] if line)[:200]
