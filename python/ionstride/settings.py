@@ -77,6 +77,12 @@ class LearningSettings:
 
     rounds: int = _set(3, "largest number of rounds")
     models: int = _set(3, "potentials of different seeds, whose deviation picks frames; 1 = picked evenly")
+    preset: str = _set(
+        "",
+        "net of the rounds, a preset: a cheap one may explore for a dear one; empty: the net of [potential], "
+        "which then goes on from the last round",
+        ("", *PRESETS),
+    )
     steps: int = _set(2500, "training steps a round, of each model")
     temperatures_K: tuple[float, ...] = _set(
         (), "ramps end at these, colder first, all from the middle round on; [] = those of md and 1.2 x the highest"
@@ -230,6 +236,15 @@ def load_study(file: Path | None, overrides: list[str] | None = None) -> Study:
     study: Study = _build(Study, tables, "")
     _check(study)
     return dataclasses.replace(study, folder=folder)
+
+
+def net_of_rounds(study: Study) -> PotentialSettings:
+    """Return what the potentials of the rounds of learning are trained by: `learning.preset`, or ``[potential]``."""
+    name = study.learning.preset
+    if not name:
+        return study.potential
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in PRESETS[name].items()}
+    return dataclasses.replace(study.potential, **(values | {"preset": name, "steps": study.potential.steps}))
 
 
 def _fill_in_preset(table: Any) -> None:

@@ -1,5 +1,6 @@
 """The learning stage: rounds in which half-trained potentials explore."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from .. import learning, potential
 from ..campaign import check_lammps
 from ..records import LabelledFrames, Structure
 from ..runrecord import key_of, read_json, write_json
-from ..settings import as_dict
+from ..settings import PotentialSettings, as_dict, net_of_rounds
 from ..store import load_frames, save_frames
 from .reference import label
 from .work import Work, model_given, read_cell, read_polyhedra, shortest_in
@@ -32,8 +33,13 @@ def _md_of_learning(work: Work) -> dict[str, Any]:
     return {k: md[k] for k in ("timestep_fs", "frame_ps", "start_K", "thermostat_ps", "min_distance", "walls")}
 
 
-def _net_needs(work: Work) -> dict[str, Any]:
-    return {k: v for k, v in potential.net_settings(work.study.potential).items() if k != "steps"}
+def _net(settings: PotentialSettings) -> dict[str, Any]:
+    return {k: v for k, v in potential.net_settings(settings).items() if k != "steps"}
+
+
+def goes_on(work: Work) -> bool:
+    """Return whether the final training goes on from the rounds': they have the same net and schedule."""
+    return _net(net_of_rounds(work.study)) == _net(work.study.potential)
 
 
 def needs(work: Work) -> Any:
@@ -41,7 +47,7 @@ def needs(work: Work) -> Any:
     return [
         RULES,
         as_dict(work.study.learning),
-        _net_needs(work),
+        _net(net_of_rounds(work.study)),
         _md_of_learning(work),
         learning.explore_temperatures(work.study),
         work.study.seed,
@@ -56,21 +62,23 @@ def make(work: Work) -> list[str]:
     folder = work.folder("learning")
     first = load_frames(work.folder("reference") / "frames.npz")
     cell = read_cell(work)
-    potential.check_backend(work.study.potential.backend)
+    study = dataclasses.replace(work.study, potential=net_of_rounds(work.study))
+    for backend in {study.potential.backend, work.study.potential.backend}:
+        potential.check_backend(backend)
     lmp = check_lammps(work.study.md.lmp, folder, work.study.md.ranks)
     type_map = learning.type_map_of(cell)
     started = read_json(folder / "started.json")
     if started != {"key": key_of(needs(work))}:
         _wipe_rounds(folder)
     write_json(folder / "started.json", {"key": key_of(needs(work))})
-    room = potential.room_for_neighbours([first], type_map, work.study.potential, 1.35)
+    room = potential.room_for_neighbours([first], type_map, study.potential, 1.35)
 
     def label_visited(cells: list[Structure], group: int, what: str) -> LabelledFrames:
         return label(work, cells, group, what)
 
     with work.screen.working():
         rounds = learning.LearningWork(
-            work.study, cell, read_polyhedra(work), folder, str(lmp), work.cores, work.screen.news, shortest_in
+            study, cell, read_polyhedra(work), folder, str(lmp), work.cores, work.screen.news, shortest_in
         )
         learned = learning.run_rounds(rounds, first, label=label_visited, room=room, type_map=type_map)
     save_frames(learned.frames, folder / "frames.npz")
