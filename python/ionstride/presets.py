@@ -31,4 +31,6 @@ FAST: dict[str, Any] = {
 }
 STANDARD: dict[str, Any] = FAST | {"descriptor": "se_e2_a+se_e3", "steps": 40000, "checkpoint_steps": 2000}
 PRESETS: dict[str, dict[str, Any]] = {"fast": FAST, "standard": STANDARD}
-DEFAULT_PRESET = "fast"
+DEFAULT_PRESET = "standard"
+ROUNDS_PRESET = "fast"
+"""Of the potentials that explore, and of the many trainings of a learning curve or a sweep."""

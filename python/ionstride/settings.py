@@ -16,7 +16,7 @@ from typing import Any
 
 from .checks import check_choice, nearest_name
 from .errors import FormatError, InputError
-from .presets import DEFAULT_PRESET, PRESETS
+from .presets import DEFAULT_PRESET, PRESETS, ROUNDS_PRESET
 
 DESCRIPTORS = ("se_e2_a", "se_e2_a+se_e3", "se_atten", "se_atten_v2", "dpa2", "dpa3")
 ATTENTIVE = ("dpa2", "dpa3")
@@ -78,9 +78,9 @@ class LearningSettings:
     rounds: int = _set(3, "largest number of rounds")
     models: int = _set(3, "potentials of different seeds, whose deviation picks frames; 1 = picked evenly")
     preset: str = _set(
-        "",
-        "net of the rounds, a preset: a cheap one may explore for a dear one; empty: the net of [potential], "
-        "which then goes on from the last round",
+        ROUNDS_PRESET,
+        "net of the rounds: a preset, cheap since it only explores; empty: the net of [potential]. If both are the "
+        "same, the final training goes on from the rounds",
         ("", *PRESETS),
     )
     steps: int = _set(2500, "training steps a round, of each model")
@@ -243,7 +243,7 @@ def net_of_rounds(study: Study) -> PotentialSettings:
     name = study.learning.preset
     if not name:
         return study.potential
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in PRESETS[name].items()}
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in PRESETS[name].items()}
     return dataclasses.replace(study.potential, **(values | {"preset": name, "steps": study.potential.steps}))
 
 

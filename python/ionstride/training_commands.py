@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, MissingToolError
+from .presets import ROUNDS_PRESET
 from .ui import Screen
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def _frames(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frame-number", type=Path, metavar="F.npy", help="number of each frame in its run")
     parser.add_argument("--steps", type=int, metavar="N", help="training steps (default: potential.steps)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of [potential]")
-    parser.add_argument("--preset", default="", metavar="NAME", help="the same as --set potential.preset=NAME")
+    parser.add_argument(
+        "--preset", default=ROUNDS_PRESET, metavar="NAME", help="preset of the net and its training (default fast)"
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of choice, draws and trainings (default 1)")
     parser.add_argument("--cores", type=int, default=0, metavar="N", help="trainings at once; 0 = one a core")
 
@@ -203,8 +206,11 @@ def _fixed(args: argparse.Namespace) -> list[str]:
             raise InputError(f"--set {text}: wanted a setting of [potential], such as potential.rcut_A=7")
     if args.steps is not None and args.steps < 1:
         raise InputError(f"--steps {args.steps}, wanted one or more")
-    preset = [f"potential.preset={args.preset}"] if args.preset else []
-    return [*preset, *args.set, *([f"potential.steps={args.steps}"] if args.steps is not None else [])]
+    return [
+        f"potential.preset={args.preset}",
+        *args.set,
+        *([f"potential.steps={args.steps}"] if args.steps is not None else []),
+    ]
 
 
 def _sizes(text: str) -> tuple[int, ...]:

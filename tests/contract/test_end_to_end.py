@@ -35,6 +35,7 @@ file = "Li2S.vasp"
 [reference]
 n_frames = 16
 [learning]
+preset = ""
 rounds = 1
 models = 2
 steps = 200
@@ -44,6 +45,7 @@ ramp_ps = 0.5
 check_ps = 0.3
 labels_per_round = 6
 [potential]
+preset = "fast"
 models = 2
 rcut_A = 5.0
 neuron = [8, 16]

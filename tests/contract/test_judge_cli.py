@@ -43,6 +43,7 @@ file = "Li2S.vasp"
 frames = ["run.npz"]
 method = "springs"
 [potential]
+preset = "fast"
 rcut_A = 4.0
 neuron = [4, 8]
 axis_neuron = 4

@@ -67,7 +67,8 @@ def test_dataset_keeps_every_digit(tmp_path):
 
 def given(steps, first=0, **more):
     return training_input(
-        PotentialSettings(**more), type_map=("Li", "S"), room={"far": [8, 8], "near": [3, 4], "total": [12, 6]},
+        PotentialSettings(**{"descriptor": "se_e2_a", **more}),
+        type_map=("Li", "S"), room={"far": [8, 8], "near": [3, 4], "total": [12, 6]},
         train="t", valid="v", has_virial=False, seed=1, steps=steps, first=first,
     )  # fmt: skip
 

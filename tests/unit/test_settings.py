@@ -1,11 +1,13 @@
 """Study files: what is read is what was meant."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
 from ionstride.errors import FormatError, InputError
-from ionstride.settings import Study, as_toml, load_study
+from ionstride.settings import Study, as_toml, load_study, net_of_rounds
+from ionstride.stages.learning import goes_on
 
 
 def test_defaults_read_back(tmp_path):
@@ -59,3 +61,16 @@ def test_overrides():
     assert load_study(None, ["reference.settings=a.toml"]).reference.settings.startswith("/")
     with pytest.raises(InputError, match="key=value"):
         load_study(None, ["md.replicas"])
+
+
+def test_the_net_of_the_rounds():
+    """Fault: the final training goes on from checkpoints of another net, or never goes on at all."""
+    plain = load_study(None, ["learning.preset="])
+    assert net_of_rounds(plain) == plain.potential and goes_on(SimpleNamespace(study=plain))
+    cheap = load_study(None, ["potential.valid_fraction=0.2"])
+    net = net_of_rounds(cheap)
+    assert (net.descriptor, net.neuron, net.checkpoint_steps) == ("se_e2_a", (16, 32, 64), 5000)
+    assert net.valid_fraction == 0.2 and not goes_on(SimpleNamespace(study=cheap))
+    assert goes_on(SimpleNamespace(study=load_study(None, ["potential.preset=fast", "potential.steps=9"])))
+    with pytest.raises(InputError, match=r"learning\.preset = 'fist' is not known \(did you mean 'fast'"):
+        load_study(None, ["learning.preset=fist"])

@@ -18,8 +18,9 @@ from ionstride.settings import PotentialSettings, Study, load_study
 from ionstride.together import side_by_side
 
 SMALL = PotentialSettings(
-    rcut_A=4.5, neuron=(8, 16), axis_neuron=4, fitting=(24, 24), steps=400, checkpoint_steps=200, start_lr=1e-2
-)
+    descriptor="se_e2_a", rcut_A=4.5, neuron=(8, 16), axis_neuron=4, fitting=(24, 24), steps=400, checkpoint_steps=200,
+    start_lr=1e-2,
+)  # fmt: skip
 
 
 def copper_frames(count: int, seed: int, hydrogen: int = 0) -> LabelledFrames:
