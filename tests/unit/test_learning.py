@@ -18,6 +18,7 @@ from ionstride.learning.levels import (
     typical_force,
     usable,
 )
+from ionstride.learning.rounds import MAX_FORCE_EV_A, gentle_limit
 from ionstride.learning.select import CHECK_GAP, choose, choose_evenly, farthest_points, surroundings
 from ionstride.learning.stop import why_ended
 from ionstride.records import LabelledFrames, Structure
@@ -252,3 +253,15 @@ def test_the_low_level_is_that_of_the_latest_rounds():
     assert np.flatnonzero(newest(group, 8)).tolist() == list(range(12, 21))
     assert np.flatnonzero(newest(group, 4)).tolist() == list(range(17, 21))
     assert newest(group[:5], 8).all()
+
+
+def test_forces_of_a_stiff_crystal_are_learnt():
+    """Fault: thermal frames of an oxide dropped as too violent, so that its potential is too soft where atoms collide."""
+    rng = np.random.default_rng(9)
+    cells = [crystal(rng) for _ in range(9)]
+    of_frame = np.array([2.0, 3.0, 4.0, 6.0, 12.0, 30.0, 90.0, 90.0, 90.0])
+    frames = labelled(cells, np.tile(of_frame[:, None, None], (1, 8, 3)))
+    frames = dataclasses.replace(frames, group=np.array([0] * 6 + [1] * 3))  # MD of a poor potential does not count
+    assert gentle_limit(frames) == MAX_FORCE_EV_A
+    stiff = dataclasses.replace(frames, force_eV_A=4.0 * frames.force_eV_A)
+    assert gentle_limit(stiff) == 20.0

@@ -36,7 +36,7 @@ from .stop import why_ended
 from .work import Label, LearningWork
 
 MAX_FORCE_EV_A = 8.0
-"""Labels with a larger force teach nothing that MD will meet again."""
+"""Labels with a larger force teach nothing that MD will meet again, unless the rattled cells have such forces too."""
 VISITED_FOR_LEVEL = 8
 """From so many labelled frames of MD on, the levels are those of the latest; before, those of all labelled frames."""
 
@@ -184,7 +184,7 @@ def _make_round(
         )
     new = label(chosen.structures, number + 1, f"round {number}: label {len(chosen.structures)} visited frames")
     force = forces(models[:1], new)[0]
-    gentle = np.abs(new.force_eV_A).max(axis=(1, 2)) < MAX_FORCE_EV_A
+    gentle = largest_force(new) < gentle_limit(known.frames)
     judged = _judge(chosen, new, force, gentle, levels.low_eV_A if levels else 0.0)
     record = {
         "round": number,
@@ -209,6 +209,21 @@ def _make_round(
             "factor": judged.get("factor_found") or (levels.factor if levels else None),
         },
     )
+
+
+def largest_force(frames: LabelledFrames) -> npt.NDArray[np.float64]:
+    """Return the largest force component of each frame, (F) in eV/Å."""
+    largest: npt.NDArray[np.float64] = np.abs(frames.force_eV_A).max(axis=(1, 2))
+    return largest
+
+
+def gentle_limit(frames: LabelledFrames) -> float:
+    """Return the force (eV/Å) beyond which a visited frame is not learnt: 8, or what half of the rattled cells have.
+
+    A stiff oxide meets 8 eV/Å in thermal motion: without these frames its potential is too soft where atoms collide.
+    """
+    first = frames.group == 0
+    return max(MAX_FORCE_EV_A, float(np.median(largest_force(frames.take(first)))) if first.any() else 0.0)
 
 
 def _levels(known: _Known, force_eV_A: npt.NDArray[np.float64]) -> tuple[Levels, float]:
