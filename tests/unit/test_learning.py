@@ -256,7 +256,7 @@ def test_the_low_level_is_that_of_the_latest_rounds():
 
 
 def test_forces_of_a_stiff_crystal_are_learnt():
-    """Fault: thermal frames of an oxide dropped as too violent, so that its potential is too soft where atoms collide."""
+    """Fault: thermal frames of an oxide dropped as too violent: its potential is too soft where atoms collide."""
     rng = np.random.default_rng(9)
     cells = [crystal(rng) for _ in range(9)]
     of_frame = np.array([2.0, 3.0, 4.0, 6.0, 12.0, 30.0, 90.0, 90.0, 90.0])
