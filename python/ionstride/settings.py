@@ -92,6 +92,12 @@ class LearningSettings:
     labels_per_round: int = _set(44, "visited frames labelled a round at most")
     intact_fraction: float = _set(0.99, "MD counts as intact when the polyhedra are whole in this part of the frames")
     check_ps: float = _set(5.0, "length of the MD at the end of a ramp, which decides")
+    proofs: int = _set(
+        2,
+        "at most so many further rounds, each with one potential of the net of [potential], trained for a quarter of "
+        "its steps: MD at the highest temperature of [md] must stay whole, else what it visited is labelled",
+    )
+    proof_ps: float = _set(20.0, "length of that MD")
     converged: float = _set(
         0.1, "rounds end when no more of the frames at the highest temperature deviate too much, twice running"
     )
@@ -265,6 +271,10 @@ def _check(study: Study) -> None:
         (
             study.learning.labels_per_round < 5,
             f"learning.labels_per_round = {study.learning.labels_per_round}, wanted at least 5 (two never train)",
+        ),
+        (
+            study.learning.proofs < 0 or study.learning.proof_ps <= 0,
+            "learning.proofs must not be negative, learning.proof_ps must be more than 0",
         ),
         (not study.learning.strains, "learning.strains is empty, wanted [0] for no strain"),
         (any(abs(s) > 0.2 for s in study.learning.strains), "learning.strains must lie within -0.2 and 0.2"),

@@ -4,6 +4,7 @@ One round is: train an ensemble → set the trust levels → explore with LAMMPS
 judge.  A finished round leaves ``round.json`` and its new labels; called again, it is read, not made.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..errors import PhysicsError
 from ..potential import Room, Trained, checkpoint_key, force_rmse, frames_key, split_frames, train_ensemble
 from ..records import LabelledFrames, join_frames
 from ..runrecord import key_of, read_json, write_json
+from ..settings import PotentialSettings
 from ..store import load_frames, save_frames
 from .ensemble import predict_ensemble
 from .explore import Visited, explore, explore_temperatures, whole_share
@@ -37,6 +39,8 @@ from .work import Label, LearningWork
 
 MAX_FORCE_EV_A = 8.0
 """Labels with a larger force teach nothing that MD will meet again, unless the rattled cells have such forces too."""
+PROOF_SHARE = 4
+"""A proof trains the final net for this part of its steps."""
 VISITED_FOR_LEVEL = 8
 """From so many labelled frames of MD on, the levels are those of the latest; before, those of all labelled frames."""
 
@@ -80,6 +84,8 @@ def run_rounds(
     label: Label,
     room: Room,
     type_map: tuple[str, ...],
+    before: Learned | None = None,
+    carry_on: bool = True,
 ) -> Learned:
     """Run rounds of train → explore → label until `why_ended` says why no more are needed.
 
@@ -90,6 +96,8 @@ def run_rounds(
     label : (structures, group, what they are) → labelled frames.
     room : for neighbours, the same in all rounds so that training can go on.
     type_map : element names in the model's order.
+    before : rounds that these follow: theirs are the numbers and frames that come first.
+    carry_on : whether the trainings go on from theirs.
 
     Raises
     ------
@@ -98,10 +106,16 @@ def run_rounds(
     """
     study, settings = work.study, work.study.learning
     held_out, _ = split_frames(first, study.potential.valid_fraction, study.seed)
-    known = _Known(first, held_out, [None] * settings.models, None)
+    starts: list[Path | None] = [None] * settings.models
+    if before:
+        first, held_out = before.frames, before.held_out
+        if carry_on:
+            starts = [*before.checkpoints, *starts][: settings.models]
+    known = _Known(first, held_out, starts, None)
     rounds: list[dict[str, Any]] = []
     ended = f"the {settings.rounds} rounds asked for are done"
-    for number in range(settings.rounds):
+    done = len(before.rounds) if before else 0
+    for number in range(done, done + settings.rounds):
         place = work.folder / f"round_{number:02d}"
         key = key_of(
             [frames_key(known.frames), known.held_out.tolist(), [checkpoint_key(c) for c in known.checkpoints]]
@@ -115,7 +129,55 @@ def run_rounds(
             ended = reason
             break
     checkpoints = [checkpoint for checkpoint in known.checkpoints if checkpoint is not None]
-    return Learned(known.frames, known.held_out, checkpoints, rounds, ended)
+    return Learned(known.frames, known.held_out, checkpoints, [*(before.rounds if before else []), *rounds], ended)
+
+
+def prove(
+    work: LearningWork,
+    final: PotentialSettings,
+    before: Learned,
+    *,
+    label: Label,
+    room: Room,
+    type_map: tuple[str, ...],
+    carry_on: bool,
+) -> Learned:
+    """Run rounds with one potential of the final net, until its MD at the highest temperature stays whole.
+
+    A small ensemble agrees where a larger net may still have a well that no frame has told it of; only its own MD
+    finds that.
+
+    Parameters
+    ----------
+    work : of the rounds before.
+    final : the net that MD will use; it is trained for a quarter of its steps.
+    before : the rounds before.
+    label, room, type_map : as for `run_rounds`; the room is that of the final net.
+    carry_on : whether the rounds before had this net, so that its training goes on.
+    """
+    settings = work.study.learning
+    if not settings.proofs:
+        return before
+    alone = dataclasses.replace(
+        settings,
+        rounds=settings.proofs,
+        models=1,
+        steps=max(settings.steps, final.steps // PROOF_SHARE),
+        temperatures_K=(max(work.study.md.temperatures_K),),
+        strains=(0.0,),
+        check_ps=settings.proof_ps,
+    )
+    study = dataclasses.replace(work.study, potential=final, learning=alone)
+    learned = run_rounds(
+        dataclasses.replace(work, study=study), before.frames, label=label, room=room, type_map=type_map,
+        before=before, carry_on=carry_on,
+    )  # fmt: skip
+    last = learned.rounds[-1]
+    whole = bool(why_ended([last], alone))
+    said = "stayed whole" if whole else "did not stay whole, and what it visited was labelled; look at the runs of [md]"
+    said = f"MD of the final net, {alone.check_ps:g} ps at {alone.temperatures_K[0]:g} K, {said}"
+    proofs = [r | {"proof": True} for r in learned.rounds[len(before.rounds) :]]
+    return dataclasses.replace(learned, rounds=[*before.rounds, *proofs], ended=f"{before.ended}. {said}")
 
 
 def _read_round(place: Path, known: _Known) -> tuple[_Known, dict[str, Any]]:
@@ -279,7 +341,7 @@ def _judge(
 ) -> dict[str, Any]:
     """Return what the new labels say of the error on even samples, and of the deviation."""
     if chosen.deviation_eV_A is None:
-        return {}
+        return {"force_rmse_check_meV_A": None}
     here = new.frame_number  # a label that failed is left out
     checks = chosen.is_check[here] & gentle
     deviation, error = chosen.deviation_eV_A[here], largest_error(new, force_eV_A)

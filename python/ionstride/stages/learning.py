@@ -44,10 +44,12 @@ def goes_on(work: Work) -> bool:
 
 def needs(work: Work) -> Any:
     """Return what the outputs of this stage depend on."""
+    proofs = work.study.learning.proofs
     return [
         RULES,
         as_dict(work.study.learning),
         _net(net_of_rounds(work.study)),
+        [_net(work.study.potential), work.study.potential.steps, max(work.study.md.temperatures_K)] if proofs else [],
         _md_of_learning(work),
         learning.explore_temperatures(work.study),
         work.study.seed,
@@ -76,19 +78,26 @@ def make(work: Work) -> list[str]:
     def label_visited(cells: list[Structure], group: int, what: str) -> LabelledFrames:
         return label(work, cells, group, what)
 
+    final, own_room = work.study.potential, room
+    if not goes_on(work):
+        own_room = potential.room_for_neighbours([first], type_map, final, 1.35)
     with work.screen.working():
         rounds = learning.LearningWork(
             study, cell, read_polyhedra(work), folder, str(lmp), work.cores, work.screen.news, shortest_in
         )
         learned = learning.run_rounds(rounds, first, label=label_visited, room=room, type_map=type_map)
+        learned = learning.prove(
+            rounds, final, learned, label=label_visited, room=own_room, type_map=type_map, carry_on=goes_on(work)
+        )
+    carries_on = work.study.learning.proofs > 0 or goes_on(work)
     save_frames(learned.frames, folder / "frames.npz")
     write_json(
         folder / "learning.json",
         {
             "rounds": learned.rounds,
             "ended": learned.ended,
-            "checkpoints": [str(checkpoint.relative_to(folder)) for checkpoint in learned.checkpoints],
-            "room": room,
+            "checkpoints": [str(c.relative_to(folder)) for c in learned.checkpoints] if carries_on else [],
+            "room": own_room if carries_on else None,
             "held_out": np.flatnonzero(learned.held_out).tolist(),
         },
     )

@@ -11,7 +11,6 @@ from ..records import LabelledFrames, Structure
 from ..runrecord import read_json, write_json
 from ..settings import as_dict
 from ..store import load_frames
-from .learning import goes_on
 from .learning import skip as learning_skip
 from .work import Work, read_cell, shortest_in
 
@@ -68,8 +67,9 @@ def make(work: Work) -> list[str]:
     type_map = learning.type_map_of(cell) if set(cell.symbols) == set(elements) else elements
     total = len(frames) + sum(len(other) for other in others)
     learned = read_json(work.folder("learning") / "learning.json") if not learning_skip(work) else None
-    went = learned if learned and goes_on(work) else None
-    starts = [work.folder("learning") / c for c in went["checkpoints"]] if went else [None]
+    starts = [work.folder("learning") / c for c in learned["checkpoints"]] if learned else []
+    if len(starts) < settings.models:  # of an ensemble all or none begin ahead
+        starts = []
     tuned = _start_model(work, type_map, folder)
     held_out, split = potential.split_frames(frames, settings.valid_fraction, work.study.seed)
     if learned:  # what no model has ever been trained on
@@ -94,7 +94,7 @@ def make(work: Work) -> list[str]:
             threads=1 if work.study.deterministic else 0,
             start_model=tuned,
             others=others,
-            room=went["room"] if went else _room_of(tuned, frames, type_map, work),
+            room=learned["room"] if learned and starts else _room_of(tuned, frames, type_map, work),
             progress=news,
         )
         trained = every[0]
