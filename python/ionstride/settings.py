@@ -79,8 +79,7 @@ class LearningSettings:
     models: int = _set(3, "potentials of different seeds, whose deviation picks frames; 1 = picked evenly")
     preset: str = _set(
         ROUNDS_PRESET,
-        "net of the rounds: a preset, cheap since it only explores; empty: the net of [potential]. If both are the "
-        "same, the final training goes on from the rounds",
+        "net of the rounds: a preset, cheap since it only explores; empty: the net of [potential]",
         ("", *PRESETS),
     )
     steps: int = _set(2500, "training steps a round, of each model")

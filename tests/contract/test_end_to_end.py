@@ -44,6 +44,8 @@ strains = [0, -0.02]
 ramp_ps = 0.5
 check_ps = 0.3
 labels_per_round = 6
+proofs = 1
+proof_ps = 0.4
 [potential]
 preset = "fast"
 models = 2
@@ -90,12 +92,17 @@ def test_all_stages_leave_their_results(finished):
     results = json.loads((out / "results.json").read_text())
     assert "universal potential standing in for DFT" in said
     assert results["reference"]["n_frames"] == 16
-    (made,) = results["learning"]["rounds"]
+    made, proof = results["learning"]["rounds"]
     assert made["levels"]["low_eV_A"] > 0
     assert sum(made["shares"].values()) == pytest.approx(1.0)
     assert [(run["temperature_K"], run["strain"]) for run in made["runs"]] == [(600, 0), (1200, -0.02)]
     assert made["hottest"]["temperature_K"] == 1200
     assert made["new_labels"] + made["too_violent"] <= 6
+    # One potential of the final net, longer, at the highest temperature of the study's MD.
+    assert proof["proof"] and proof["labels"] == 16 + made["new_labels"]
+    assert [(run["temperature_K"], run["strain"]) for run in proof["runs"]] == [(1000, 0)]
+    assert proof["ps_survived"] == pytest.approx(0.9) or proof["stopped"]
+    assert "MD of the final net, 0.4 ps at 1000 K" in results["learning"]["ended"]
     assert results["potential"]["force_rmse_meV_A"] > 0
     assert [run["ended"] for run in results["md"]["runs"]] == ["complete"] * 3
     for row, target in zip(results["transport"]["temperatures"], (600, 800, 1000), strict=True):
@@ -111,7 +118,7 @@ def test_deviation_of_lammps_is_that_of_the_labelled_frames(finished):
     """Fault: a deviation that belongs to another frame, atom order or cell picks frames by chance."""
     folder, _ = finished
     out = folder / "small-out" / "learning"
-    (record,) = json.loads((out / "learning.json").read_text())["rounds"]
+    record, _ = json.loads((out / "learning.json").read_text())["rounds"]
     frames = load_frames(out / "frames.npz")
     new = frames.take(frames.group == 1)
     forces = [
@@ -258,6 +265,7 @@ def in_training(out):
 KILLED_WHEN = {
     "a round trains": lambda out: (out / "learning" / "round_00" / "model_0" / "lcurve.out").exists(),
     "a round explores": lambda out: any(out.glob("learning/round_00/explore/*/restart.[1-9]*")),
+    "a proof trains": lambda out: (out / "learning" / "round_01" / "model_0" / "lcurve.out").exists(),
     "the potential trains": in_training,
     "MD is in production": lambda out: any(int(p.suffix[1:]) > 600 for p in out.glob("md/*/restart.[1-9]*")),
 }
