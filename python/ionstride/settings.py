@@ -163,7 +163,9 @@ class MdSettings:
     pressure_bar: float = _set(0.0, "its pressure")
     min_intact: float = _set(0.9, "a run stops when fewer polyhedra are whole over the last 2 ps; 0 = never")
     min_distance: float = _set(
-        0.55, "... or when two atoms come nearer than this part of their shortest distance at the start"
+        0.55,
+        "... or when two atoms come nearer than this part of their shortest distance at the start (at most 1.5 x the "
+        "sum of their covalent radii)",
     )
     walls: bool = _set(True, "keep atoms from coming nearer than 0.95 x the shortest distance in the reference frames")
     ranks: int = _set(0, "MPI ranks a run; 0 = chosen for the machine")

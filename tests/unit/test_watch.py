@@ -59,6 +59,11 @@ def test_atoms_too_near_and_lost(tmp_path):
     fused[1] = fused[0] + 0.5
     write_frames(tmp_path, [TETRAHEDRON, fused, fused])
     assert "came within" in watch(tmp_path).look()
+    # Li starts 7.8 Å from P and far from its own images: that it comes to 3 Å of either is diffusion.
+    met = TETRAHEDRON.copy()
+    met[5] = TETRAHEDRON[0] + [3.0, 0.0, 0.0]
+    write_frames(tmp_path, [TETRAHEDRON, met, met])
+    assert watch(tmp_path).look() == ""
     write_frames(tmp_path, [TETRAHEDRON, TETRAHEDRON[:5], TETRAHEDRON])
     assert "atoms were lost" in watch(tmp_path).look()
 

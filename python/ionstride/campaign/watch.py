@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from ase.data import atomic_numbers, covalent_radii
 
 from ..checks import Array
 from ..geometry import intact, shortest_distances
@@ -21,6 +22,9 @@ FRAME = b"ITEM: TIMESTEP\n"
 ATOMS_EVERY_FRAME = 500
 """In cells larger by a factor only every so manieth frame is looked at: distances cost as the square of the atoms."""
 THERMO_COLUMNS = 15
+CONTACT = 1.5
+"""Atoms farther apart at the start than this many sums of their covalent radii do not touch: ions that start on distant
+sites may meet."""
 
 
 @dataclass
@@ -34,7 +38,7 @@ class Watch:
     polyhedra : what must stay whole.
     min_intact : the run stops when fewer of the polyhedra are whole over `window` frames; 0 = never.
     min_distance : the run stops when two atoms come nearer than this part of their kinds' shortest
-        distance at the start; 0 = never.
+        distance at the start, or of 1.5 x the sum of their covalent radii if that is less; 0 = never.
     target_K : temperature at the end of the run.
     window : frames the share of whole polyhedra is taken over.
     step : the last step that was seen, or the one at which the run went bad.
@@ -57,7 +61,9 @@ class Watch:
 
     def __post_init__(self) -> None:
         s = self.structure
-        self._shortest = shortest_distances(s.symbols, s.positions_A, s.cell_A)
+        found = shortest_distances(s.symbols, s.positions_A, s.cell_A)
+        radius = {element: covalent_radii[atomic_numbers[element]] for element in s.symbols}
+        self._shortest = {(a, b): min(d, CONTACT * (radius[a] + radius[b])) for (a, b), d in found.items()}
 
     def look(self) -> str:
         """Read what is new; return why the run must stop, or nothing.  The earliest reason in what is new counts."""
@@ -139,7 +145,7 @@ class Watch:
                 if distance < self.min_distance * self._shortest.get(pair, 0.0):
                     return (
                         f"{pair[0]} and {pair[1]} came within {distance:.2f} Å at step {step} "
-                        f"(shortest at the start {self._shortest[pair]:.2f} Å)"
+                        f"(nearest allowed {self.min_distance * self._shortest[pair]:.2f} Å)"
                     )
         if self.min_intact > 0 and self.polyhedra:
             self._recent.append(float(np.mean(intact(self.polyhedra, symbols, rows, cell))))
