@@ -67,10 +67,10 @@ def make(work: Work) -> list[str]:
     type_map = learning.type_map_of(cell) if set(cell.symbols) == set(elements) else elements
     total = len(frames) + sum(len(other) for other in others)
     learned = read_json(work.folder("learning") / "learning.json") if not learning_skip(work) else None
-    starts = [work.folder("learning") / c for c in learned["checkpoints"]] if learned else []
-    if len(starts) < settings.models:  # of an ensemble all or none begin ahead
-        starts = []
     tuned = _start_model(work, type_map, folder)
+    starts = [work.folder("learning") / c for c in learned["checkpoints"]] if learned else []
+    if tuned or len(starts) < settings.models:  # start_from comes first; of an ensemble all or none begin ahead
+        starts = []
     held_out, split = potential.split_frames(frames, settings.valid_fraction, work.study.seed)
     if learned:  # what no model has ever been trained on
         held_out = np.isin(np.arange(len(frames)), learned["held_out"])
