@@ -292,6 +292,11 @@ def _check(study: Study) -> None:
             f'potential.descriptor = "{study.potential.descriptor}" is not in the TensorFlow back end; '
             'set potential.backend = "jax" or "pytorch"',
         ),
+        (
+            study.potential.descriptor in ATTENTIVE and study.potential.near_rcut_A >= study.potential.rcut_A,
+            f"potential.near_rcut_A = {study.potential.near_rcut_A:g}, wanted below "
+            f"rcut_A = {study.potential.rcut_A:g} for {study.potential.descriptor}",
+        ),
         (len(study.transport.fit_ps) not in (0, 2), "transport.fit_ps wants two lags in ps, first and last, or []"),
         (study.transport.at_K <= 0, f"transport.at_K = {study.transport.at_K:g}, wanted above 0 K"),
     ]

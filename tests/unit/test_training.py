@@ -11,10 +11,11 @@ from ionstride import potential
 from ionstride.errors import InputError, IonstrideError
 from ionstride.potential import checkpoints
 from ionstride.potential.checkpoints import best_of, out_of_patience
+from ionstride.potential.inputs import training_input
 from ionstride.potential.train import compressible
 from ionstride.presets import PRESETS
 from ionstride.records import LabelledFrames
-from ionstride.settings import PotentialSettings, Study, load_study
+from ionstride.settings import DESCRIPTORS, PotentialSettings, Study, load_study
 from ionstride.together import side_by_side
 
 SMALL = PotentialSettings(
@@ -235,6 +236,7 @@ def test_presets_fill_in_what_is_not_given(tmp_path):
         (["potential.preset=3"], "potential.preset"),
         (["potential.start_lr=0"], "potential.start_lr"),
         (["potential.rcut_A=-1"], "potential.rcut_A"),
+        (["potential.descriptor=dpa2", "potential.backend=jax", "potential.rcut_A=4"], "near_rcut_A"),
         (["potential.rcut_smth_A=9"], "rcut_smth_A"),
         (["potential.neuron=[]"], "potential.neuron"),
         (["potential.batch_size=0"], "potential.batch_size"),
@@ -245,6 +247,30 @@ def test_wrong_settings(words, expected):
     """Fault: a descriptor that a back end lacks ends in a traceback of DeePMD hours later."""
     with pytest.raises(InputError, match=expected):
         load_study(None, words)
+
+
+@pytest.mark.parametrize("descriptor", DESCRIPTORS)
+@pytest.mark.parametrize("edge_A", [4.0, 5.0])
+def test_energy_is_smooth_at_the_cutoffs(tmp_path, descriptor, edge_A):
+    """Fault: se_atten and dpa3 by DeePMD's own defaults jump where a neighbour leaves, so that MD heats up."""
+    from deepmd.dpmodel.model.model import get_model
+    from deepmd.utils.argcheck import normalize
+
+    settings = PotentialSettings(
+        descriptor=descriptor, rcut_A=5.0, near_rcut_A=4.0, precision="float64", attention_layers=1
+    )
+    room = {"far": [8, 8, 8], "near": [8, 8, 8], "total": [12, 12]}
+    written = training_input(
+        settings, type_map=("Li", "P", "S"), room=room, train=tmp_path, valid=tmp_path, has_virial=False, seed=1,
+        steps=9,
+    )  # fmt: skip
+    model = get_model(normalize(written)["model"])
+    others = np.array([[0, 0, 0], [2.2, 0, 0], [0, 2.5, 0.3], [0.2, -1.0, 2.6], [-2.4, 0.5, -0.4]])
+    away = np.array([0.3, -0.4, -0.87]) / np.linalg.norm([0.3, -0.4, -0.87])
+    places = [np.vstack([others, away * (edge_A + d)]) for d in (-3e-5, -1e-5, 1e-5, 3e-5)]
+    energy = [model.call(p[None], np.array([[0, 1, 2, 2, 1, 0]]), None)["energy"].item() for p in places]
+    before, across, after = np.diff(energy)
+    assert abs(across - (before + after) / 2) < 0.01 * abs(before + after) + 1e-12
 
 
 def test_when_one_piece_fails_the_others_end():

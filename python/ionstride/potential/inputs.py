@@ -105,6 +105,8 @@ def _descriptor(settings: PotentialSettings, room: Room, net: dict[str, Any]) ->
         }
         return {"type": "hybrid", "list": [se_e2_a, se_e3]}
     if settings.descriptor in ("se_atten", "se_atten_v2"):
+        # Without it the attention of se_atten makes the energy jump at the cut-off; se_atten_v2 always has it.
+        smooth = {"smooth_type_embedding": True} if settings.descriptor == "se_atten" else {}
         return {
             "type": settings.descriptor,
             "sel": all_far,
@@ -113,27 +115,12 @@ def _descriptor(settings: PotentialSettings, room: Room, net: dict[str, Any]) ->
             "neuron": list(settings.neuron),
             "axis_neuron": settings.axis_neuron,
             "attn_layer": settings.attention_layers,
+            **smooth,
             **net,
         }
     if settings.descriptor == "dpa2":
         return _dpa2(settings, all_far, near, all_near, net)
-    return {
-        "type": "dpa3",
-        "repflow": {
-            "n_dim": 64,
-            "e_dim": 32,
-            "a_dim": 16,
-            "nlayers": 2,
-            "e_rcut": settings.rcut_A,
-            "e_rcut_smth": settings.rcut_A - 1.0,
-            "e_sel": all_far,
-            "a_rcut": near,
-            "a_rcut_smth": near - 0.5,
-            "a_sel": all_near,
-            "axis_neuron": 4,
-        },
-        **net,
-    }
+    return _dpa3(settings, all_far, near, all_near, net)
 
 
 def _dpa2(settings: PotentialSettings, sel: int, near: float, near_sel: int, net: dict[str, Any]) -> dict[str, Any]:
@@ -144,7 +131,7 @@ def _dpa2(settings: PotentialSettings, sel: int, near: float, near_sel: int, net
             "tebd_dim": 8,
             "rcut": settings.rcut_A,
             "rcut_smth": settings.rcut_smth_A,
-            "nsel": sel,
+            "nsel": max(sel, near_sel + 1),  # DeePMD-kit wants more room here than below
             "neuron": list(settings.neuron),
             "axis_neuron": settings.axis_neuron,
             "use_three_body": True,
@@ -168,6 +155,36 @@ def _dpa2(settings: PotentialSettings, sel: int, near: float, near_sel: int, net
             "set_davg_zero": True,
         },
         "add_tebd_to_repinit_out": False,
+        **net,
+    }
+
+
+def _dpa3(settings: PotentialSettings, sel: int, near: float, near_sel: int, net: dict[str, Any]) -> dict[str, Any]:
+    """Return a small DPA-3 with the choices of its authors (doi 10.48550/arXiv.2506.01686).
+
+    DeePMD-kit's own default for `smooth_edge_update` makes the energy jump where a neighbour crosses `near`.
+    """
+    return {
+        "type": "dpa3",
+        "repflow": {
+            "n_dim": 64,
+            "e_dim": 32,
+            "a_dim": 16,
+            "nlayers": 2,
+            "e_rcut": settings.rcut_A,
+            "e_rcut_smth": settings.rcut_A - 1.0,
+            "e_sel": sel,
+            "a_rcut": near,
+            "a_rcut_smth": near - 0.5,
+            "a_sel": near_sel,
+            "axis_neuron": 4,
+            "smooth_edge_update": True,
+            "edge_init_use_dist": True,
+            "use_exp_switch": True,
+        },
+        "activation_function": "silut:10.0",
+        "concat_output_tebd": False,
+        "use_tebd_bias": False,
         **net,
     }
 
