@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import median_filter
 
 from .checks import Array
 from .errors import InputError
@@ -15,6 +16,8 @@ from .records import Polyhedron
 
 BLOCK_DISTANCES = 4_000_000
 """Distances held in memory at once when many frames are treated together."""
+VIBRATION_PS = 1.0
+"""Longer than any vibration of a bond: what is undone within half of it was not a reaction."""
 
 
 def cell_heights(cell_A: npt.ArrayLike) -> Array:
@@ -214,9 +217,16 @@ def coordination(  # noqa: PLR0917  (the order is that of the sentence: of these
 
 
 def intact_frames(
-    polyhedra: Sequence[Polyhedron], symbols: Sequence[str], positions_A: npt.ArrayLike, cell_A: npt.ArrayLike
+    polyhedra: Sequence[Polyhedron],
+    symbols: Sequence[str],
+    positions_A: npt.ArrayLike,
+    cell_A: npt.ArrayLike,
+    frame_ps: float | None = None,
 ) -> npt.NDArray[np.bool_]:
     """Return whether each kind of polyhedron is whole in each frame.
+
+    A bond stretched beyond the cut-off by a vibration is not broken: with `frame_ps` the number of ligands of each
+    centre is the running median over `VIBRATION_PS`, so that what lasts less than half of that does not count.
 
     Parameters
     ----------
@@ -224,6 +234,7 @@ def intact_frames(
     symbols : (N) element names.
     positions_A : (T, N, 3).
     cell_A : (3, 3), or (T, 3, 3); rows.
+    frame_ps : time between frames, of one run and evenly spaced; None where frames are looked at one by one.
 
     Returns
     -------
@@ -231,8 +242,11 @@ def intact_frames(
     """
     positions, cell, _ = _as_frames(positions_A, cell_A)
     whole = np.ones((len(positions), len(polyhedra)), dtype=np.bool_)
+    half = round(VIBRATION_PS / 2 / frame_ps) if frame_ps else 0
     for k, p in enumerate(polyhedra):
         counts = coordination(symbols, positions, cell, p.centre, p.ligand, p.cutoff_A)
+        if half:
+            counts = median_filter(counts, size=(2 * half + 1, 1), mode="nearest")
         whole[:, k] = (counts == p.count).all(axis=1)
     return whole
 

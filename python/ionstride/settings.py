@@ -89,7 +89,9 @@ class LearningSettings:
     strains: tuple[float, ...] = _set((0.0, -0.03, 0.03), "volume strains of the explored cells, run by run")
     ramp_ps: float = _set(5.0, "length of a ramp from 100 K")
     labels_per_round: int = _set(44, "visited frames labelled a round at most")
-    intact_fraction: float = _set(0.99, "MD counts as intact when the polyhedra are whole in this part of the frames")
+    intact_fraction: float = _set(
+        0.99, "MD counts as intact when the polyhedra are whole in this part of the frames (vibrations left out)"
+    )
     check_ps: float = _set(5.0, "length of the MD at the end of a ramp, which decides")
     proofs: int = _set(
         2,

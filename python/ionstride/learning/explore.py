@@ -199,12 +199,12 @@ def read_deviation(folder: Path, atoms: int) -> dict[int, Array]:
     return rows
 
 
-def whole_share(visited: list[Visited], polyhedra: list[Polyhedron]) -> dict[str, float]:
+def whole_share(visited: list[Visited], polyhedra: list[Polyhedron], frame_ps: float) -> dict[str, float]:
     """Return, for each kind of polyhedron, the part of all visited frames in which all are whole."""
     share: dict[str, float] = {}
     for polyhedron in polyhedra:
         whole = [
-            intact_frames([polyhedron], run.structure.symbols, run.positions_A, run.structure.cell_A)[:, 0]
+            intact_frames([polyhedron], run.structure.symbols, run.positions_A, run.structure.cell_A, frame_ps)[:, 0]
             for run in visited
             if len(run.step)
         ]

@@ -311,7 +311,7 @@ def _explored(
     study = work.study
     found: dict[str, Any] = {
         "runs": [{"id": v.id, "temperature_K": v.temperature_K, "strain": v.strain} for v in visited],
-        "intact": whole_share(list(visited), work.polyhedra),
+        "intact": whole_share(list(visited), work.polyhedra, study.md.frame_ps),
         "ps_survived": min(o.steps for o in outcomes) * study.md.timestep_fs / 1000,
         "stopped": "; ".join(f"{o.id}: {o.ended}" for o in outcomes if o.ended != "complete"),
         "levels": None,

@@ -15,7 +15,7 @@ from ..store import load_frames, save_frames
 from .reference import label
 from .work import Work, model_given, read_cell, read_polyhedra, shortest_in
 
-RULES = "ionstride.learning/4"
+RULES = "ionstride.learning/5"
 """Another number where rounds go by other rules, or leave other things behind: folders of before are then redone."""
 
 

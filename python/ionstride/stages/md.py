@@ -286,7 +286,7 @@ def _describe(work: MdWork, run: Run, outcome: Outcome) -> dict[str, Any]:
         "mean_temperature_K": float(steady[:, 2].mean()) if len(steady) else None,
         "energy_drift_meV_atom_ps": drift,
         "wall_share": float((steady[:, 14] > WALL_ACTS_EV).mean()) if len(steady) else None,
-        "intact": _intact_share(work.folder / id, structure, work.polyhedra),
+        "intact": _intact_share(work.folder / id, structure, work.polyhedra, md.frame_ps),
         "atom_steps_per_s": round(atoms * outcome.steps / outcome.wall_s, 1) if outcome.wall_s > 0 else None,
         "wall_s": outcome.wall_s,
         "ended": outcome.ended,
@@ -298,13 +298,13 @@ def _describe(work: MdWork, run: Run, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _intact_share(place: Path, structure: Structure, polyhedra: list[Polyhedron]) -> dict[str, float]:
+def _intact_share(place: Path, structure: Structure, polyhedra: list[Polyhedron], frame_ps: float) -> dict[str, float]:
     """Return, for each kind of polyhedron, the part of the production frames in which all are whole."""
     try:
         path = read_trajectory(production_files(place), temperature_K=1.0, timestep_ps=1.0)
     except InputError:
         return {}
-    share = intact_frames(polyhedra, structure.symbols, path.positions_A, path.cell_A).mean(axis=0)
+    share = intact_frames(polyhedra, structure.symbols, path.positions_A, path.cell_A, frame_ps).mean(axis=0)
     return {str(p): float(s) for p, s in zip(polyhedra, share, strict=True)}
 
 
