@@ -164,6 +164,8 @@ def _dpa3(settings: PotentialSettings, sel: int, near: float, near_sel: int, net
 
     DeePMD-kit's own default for `smooth_edge_update` makes the energy jump where a neighbour crosses `near`.
     """
+    # The PyTorch back end can leave out the places that no neighbour takes: the same numbers in two thirds of the time.
+    packed = {"use_dynamic_sel": True, "sel_reduce_factor": 1.0} if settings.backend == "pytorch" else {}
     return {
         "type": "dpa3",
         "repflow": {
@@ -181,6 +183,7 @@ def _dpa3(settings: PotentialSettings, sel: int, near: float, near_sel: int, net
             "smooth_edge_update": True,
             "edge_init_use_dist": True,
             "use_exp_switch": True,
+            **packed,
         },
         "activation_function": "silut:10.0",
         "concat_output_tebd": False,
