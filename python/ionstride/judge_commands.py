@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, MissingToolError
+from .label_words import add_calculator
 from .ui import Screen
 
 EXAMPLES = """\
@@ -17,8 +18,10 @@ examples:
       --temperature 520 --md lips-out/md --out judged
   ionstride judge a.pb b.pb c.pb --frames set --mobile Li --temperature 600 --md runs/600K_r0 --out judged
   ionstride judge lgps-out --reference XDATCAR --frame-ps 0.1 --temperature 600 --out judged
+  ionstride judge lgps-out --label-md 16 --out judged         label frames of its MD: was MD right where it went?
 Looked at are errors, geometries with large errors, g(r), D of MD against the reference's own, the barriers of hops as
-potential and reference see them on the same frames, disagreement of an ensemble, drift at constant energy, intactness.
+potential and reference see them on the same frames, frames of MD labelled afterwards, disagreement of an ensemble,
+drift at constant energy, intactness.
 A part that the data cannot tell says why.  Writes judge.json, judge.html and figures.
 """
 _FIGURES = ("judge.html", "judge_msd.svg", "judge_barrier.svg", "judge_rdf.svg", "judge_residual.svg")
@@ -68,6 +71,18 @@ def add_parser(commands: Any, command: Any) -> None:
         "--timestep-ps", type=float, metavar="X", help="ps of one of its MD steps, where it says steps"
     )
     physics.add_argument("--types", metavar="Li,P,S", help="elements of its LAMMPS types, where the dump has none")
+    after = judge.add_argument_group("frames of MD labelled afterwards")
+    after.add_argument(
+        "--label-md",
+        type=int,
+        default=0,
+        metavar="N",
+        help="label N frames of the MD, drawn evenly; kept in DIR/labels",
+    )
+    add_calculator(after, "the study's")
+    after.add_argument(
+        "--fresh", nargs="+", type=Path, default=[], metavar="FRAMES", help="... or sets or files of such frames"
+    )
     more = judge.add_argument_group("runs made for it")
     more.add_argument("--nve-ps", type=float, default=2.0, metavar="X", help="at constant energy; 0 = none (default 2)")
     more.add_argument("--lmp", default="lmp", metavar="PROGRAM", help="the LAMMPS program")
@@ -89,6 +104,12 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--seed {args.seed}, wanted 0 or more")
     if not 0.0 <= args.nve_ps <= 1000.0:
         raise InputError(f"--nve-ps {args.nve_ps:g}, wanted a time from 0 (none) to 1000 ps")
+    if args.label_md < 0 or (args.label_md and args.fresh):
+        raise InputError(
+            f"--label-md {args.label_md}, wanted a number of frames"
+            if args.label_md < 0
+            else "--label-md and --fresh are both given: label frames here, or give labelled ones"
+        )
     asked.check_clock(args.frame_ps, args.timestep_ps)
     asked.check_folder(args.out)
     screen = Screen()
@@ -108,8 +129,10 @@ def run(args: argparse.Namespace) -> int:
                 types=asked.check_types(args.types.split(",") if args.types else None),
             )
             subject = replace(subject, series=given)
+        labelled = _labelled(args, subject, screen)
         with screen.working():
-            found = judge(subject, How(scratch, screen, args.threads or cores(), nve_ps=args.nve_ps, lmp=args.lmp))
+            how = How(scratch, screen, args.threads or cores(), nve_ps=args.nve_ps, lmp=args.lmp)
+            found = judge(subject, how, labelled)
     found["command"] = command_line()
     written = write(found, args.out)
     for part, text in found["verdicts"].items():
@@ -154,6 +177,52 @@ def _subject(args: argparse.Namespace, scratch: Path) -> Any:
         valid_fraction=args.valid_fraction,
         seed=args.seed,
     )
+
+
+def _labelled(args: argparse.Namespace, subject: Any, screen: Screen) -> Any:
+    """Return the frames of MD with labels of the reference, made here or given; None if neither was asked for."""
+    from . import labels
+    from .judge import fresh_of, pick
+
+    if args.fresh:
+        return fresh_of(labels.gather(args.fresh), {})
+    if not args.label_md:
+        return None
+    calculator, settings = _calculator(args)
+    with screen.working():
+        found = labels.label_set(
+            pick(subject.md, args.label_md),
+            calculator,
+            cache=args.out / "labels",
+            settings=settings,
+            workers=args.threads,
+            progress=lambda done, of: screen.news("label frames of MD", done, of),
+        )
+    for failure in found.failures[:10]:
+        screen.warn(f"no label: frame {failure['frame_number']} of {failure['source']}: {failure['reason']}")
+    labels.write_set(found.gathered, args.out / "labelled")
+    screen.say(f"           the labelled frames are kept as a set: {args.out / 'labelled'}")
+    return fresh_of(found.gathered, {run.id: run.temperature_K for run in subject.md})
+
+
+def _calculator(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """Return the calculator and its settings: as asked for, else the study's own."""
+    from .labels import read_settings
+    from .runrecord import read_json
+
+    of_study = ((read_json(args.subject[0] / "study.json") or {}).get("settings") or {}).get("reference") or {}
+    calculator = args.calculator
+    if calculator is None:
+        if not of_study or of_study.get("frames"):
+            raise InputError(
+                "--label-md: the labelled frames were given, so what labels as they do is not known; give --calculator"
+            )
+        calculator = of_study["calculator"]
+        if of_study.get("settings") and args.settings is None:
+            raise InputError(
+                f"the study's {calculator} had settings of its own: give --settings {of_study['settings']}"
+            )
+    return calculator, read_settings(calculator, args.settings)
 
 
 def write(found: dict[str, Any], out: Path) -> list[str]:

@@ -7,10 +7,12 @@ from .errors import InputError
 from .ui import Screen
 
 
-def add_calculator(parser: Any) -> None:
-    """Add ``--calculator`` and ``--settings`` to a parser."""
+def add_calculator(parser: Any, default: str = "chgnet") -> None:
+    """Add ``--calculator`` and ``--settings`` to a parser; `default` is what is taken if it is not given, in words."""
     parser.add_argument(
-        "--calculator", metavar="NAME", help="chgnet (default), cp2k, vasp, siesta, espresso or module:function"
+        "--calculator",
+        metavar="NAME",
+        help=f"chgnet, cp2k, vasp, siesta, espresso or module:function (default: {default})",
     )
     parser.add_argument(
         "--settings", type=Path, metavar="F.toml", help="changes to a code's settings, or a function's arguments"

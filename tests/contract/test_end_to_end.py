@@ -191,6 +191,32 @@ def test_run_again_changes_nothing(finished, ionstride):
     assert json_out["temperatures"][0]["fit_window_ps"] == pytest.approx([0.5, 1.5], abs=0.05)
 
 
+def test_frames_of_its_md_are_labelled_afterwards(finished, ionstride, tmp_path):
+    """Fault: where MD went is never compared with the reference; a second call labels all over again."""
+    folder, _ = finished
+    words = ["judge", folder / "small-out", "--label-md", "6", "--nve-ps", "0", "--out", tmp_path / "J"]
+    code, said, err = ionstride(*words, cwd=folder)
+    assert code == 0, err
+    found = json.loads((tmp_path / "J" / "judge.json").read_text())
+    fresh = found["fresh"]
+    assert fresh["n_frames"] == 6
+    assert "CHGNet" in fresh["method"]
+    assert [row["temperature_K"] for row in fresh["by_group"]] == [600, 800, 1000]
+    assert set(fresh["force_meV_A"]["by_element"]) == {"Li", "S"}
+    assert "labelled afterwards" in said
+    assert not any("two methods" in note for note in found["notes"])  # the study's own calculator labelled them
+    # The set is one to train on, and its labels are kept.
+    again = ["judge", folder / "small-out", "--fresh", tmp_path / "J" / "labelled", "--nve-ps", "0"]
+    code, _, err = ionstride(*again, "--out", tmp_path / "K", cwd=folder)
+    assert code == 0, err
+    other = json.loads((tmp_path / "K" / "judge.json").read_text())["fresh"]
+    assert other["force_meV_A"]["rmse"] == pytest.approx(fresh["force_meV_A"]["rmse"])
+    made = {file: file.stat().st_mtime_ns for file in (tmp_path / "J" / "labels").rglob("*.npz")}
+    assert made
+    assert ionstride(*words, cwd=folder)[0] == 0
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "J" / "labels").rglob("*.npz")} == made
+
+
 def test_own_model_skips_what_comes_before(finished, ionstride):
     """A user with a potential wants MD at once, with the elements read from the model."""
     folder, _ = finished

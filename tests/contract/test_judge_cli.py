@@ -126,6 +126,10 @@ def test_a_model_of_other_elements(trained, ionstride):
     same = model_of(trained)
     words = ["--frames", "run.npz", "--mobile", "Li", "--temperature", "300", "--out", "L"]
     one_sentence(ionstride("judge", same, same, *words, cwd=trained), "are the same")
+    one_sentence(ionstride("judge", same, *words, "--label-md", "4", cwd=trained), "give --calculator")
+    asked = ["--label-md", "4", "--calculator", "chgnet"]
+    one_sentence(ionstride("judge", same, *words, *asked, cwd=trained), "no MD whose frames")
+    one_sentence(ionstride("judge", same, *words, "--fresh", "na.npz", cwd=trained), "Na")
     words += ["--md", "springs-out"]
     one_sentence(ionstride("judge", same, *words, cwd=trained), "holds no MD")
     assert not (trained / "L" / "judge.json").exists()
@@ -149,6 +153,8 @@ def test_bad_input(ionstride, tmp_path):
         (["m.pb", *full, "--frame-step-ps", "0"], "--frame-step-ps 0"),
         (["m.pb", *full, "--nve-ps", "-1"], "--nve-ps -1"),
         (["empty", "--frames", "run.npz", "--out", "J"], "study's folder"),
+        (["m.pb", *full, "--label-md", "-3"], "--label-md -3"),
+        (["m.pb", *full, "--label-md", "3", "--fresh", "run.npz"], "both given"),
         (["m.pb", "--frames", "nan.npz", *full[2:]], "NaN"),
         (["m.pb", "--frames", "gone.npz", *full[2:]], "gone.npz"),
     ):

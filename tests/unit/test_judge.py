@@ -7,10 +7,21 @@ import numpy as np
 import pytest
 
 from ionstride.errors import InputError, PhysicsError
-from ionstride.judge import accuracy, ageing, diffusion, ensemble, geometries, judgement, nve, structure
+from ionstride.judge import (
+    accuracy,
+    ageing,
+    diffusion,
+    ensemble,
+    fresh,
+    geometries,
+    judgement,
+    nve,
+    structure,
+    verdicts,
+)
 from ionstride.judge.barrier import barrier_bias
 from ionstride.judge.hops import find_hops
-from ionstride.judge.subject import from_study, in_time, open_md
+from ionstride.judge.subject import MdRun, from_study, in_time, open_md
 from ionstride.labels import read_frames
 from ionstride.potential import split_frames
 from ionstride.records import LabelledFrames, Polyhedron, Trajectory
@@ -239,6 +250,54 @@ def test_ageing_of_sparse_frames_says_none():
     assert found["msd_A2"][2] is None
     assert found["whole"]["P-S1 (< 2.4 Å)"][2] is None
     json.dumps(judgement.as_plain(found), allow_nan=False)
+
+
+def labelled_afterwards(rng, count, *, lower_meV=0.0, error_eV_A=0.1):
+    """Frames of ten Li with labels, and a potential that is off by noise and by a shift of the energy."""
+    force = rng.standard_normal((count, 10, 3))
+    frames = LabelledFrames(
+        ("Li",) * 10, rng.uniform(0, 9, (count, 10, 3)), np.broadcast_to(9.0 * np.eye(3), (count, 3, 3)),
+        -40.0 + rng.standard_normal(count), force, np.zeros(count, np.int64), np.arange(count), method="m",
+    )  # fmt: skip
+    noise = 0.002 * rng.standard_normal(count)  # eV an atom
+    energy = frames.energy_eV + 10 * (0.1 + noise - lower_meV / 1000)
+    return frames, accuracy.Predicted(energy, force + error_eV_A * rng.standard_normal(force.shape), None)
+
+
+def test_where_md_went_is_told_from_where_the_potential_was_taught():
+    """Fault: MD that lives in a well the potential made up is taken for right; noise is taken for such a well."""
+    rng = np.random.default_rng(5)
+    held = labelled_afterwards(rng, 60)  # both have the same constant of 100 meV/atom: it is no well
+    inside, words = 0, []
+    for _ in range(40):
+        here = labelled_afterwards(rng, 20)
+        found = fresh.beside(fresh.Fresh(here[0], {0: ("a", 600.0)}, "m"), here[1], *held)
+        inside += found["shift_meV_atom"].low <= 0.0 <= found["shift_meV_atom"].high
+        words.append(found["force_ratio"].low <= 1.0 <= found["force_ratio"].high)
+    assert inside >= 35
+    assert sum(words) >= 35
+    here = labelled_afterwards(rng, 20, lower_meV=5.0, error_eV_A=0.2)
+    found = fresh.beside(fresh.Fresh(here[0], {0: ("a", 600.0)}, "m"), here[1], *held)
+    assert found["shift_meV_atom"].low <= -5.0 <= found["shift_meV_atom"].high < 0.0
+    assert found["force_ratio"].low <= 2.0 <= found["force_ratio"].high
+    text = verdicts._fresh(judgement.as_plain(found))
+    assert "too low" in text
+    assert "knows less" in text
+
+
+def test_frames_of_md_are_picked_evenly_from_all_runs():
+    """Fault: only the first run is looked at, or only its beginning, or the run that broke is left out."""
+
+    def run(name, steps, ended="complete"):
+        r = np.random.default_rng(1).uniform(0, 5, (steps, 3, 3)) if steps else None
+        path = Trajectory(("Li", "Li", "S"), r, 5 * np.eye(3), 0.1 * np.arange(steps), 600.0, {}) if steps else None
+        return MdRun(name, 600.0, None, 0, ended, "nvt", {}, path, 1.0)
+
+    cells = fresh.pick([run("a", 100), run("empty", 0), run("b", 40, "fell apart")], 7)
+    assert [(c.name, c.frame_number) for c in cells] == [("a", (12, 37, 62, 87)), ("b", (6, 20, 33))]
+    assert [len(c.structures) for c in fresh.pick([run("a", 100), run("b", 40)], 1)] == [1, 1]
+    with pytest.raises(InputError, match="no MD"):
+        fresh.pick([run("empty", 0)], 4)
 
 
 def test_energy_of_md_beside_that_of_the_reference():

@@ -13,7 +13,7 @@ from ..errors import InputError, PhysicsError
 from ..records import LabelledFrames, Structure, Trajectory, join_frames
 from ..runrecord import versions
 from ..ui import Screen
-from . import accuracy, ageing, barrier, diffusion, ensemble, geometries, hops, nve, structure, verdicts
+from . import accuracy, ageing, barrier, diffusion, ensemble, fresh, geometries, hops, nve, structure, verdicts
 from .subject import MdRun, Model, Series, Subject
 
 SCHEMA = "ionstride.judge/1"
@@ -41,13 +41,14 @@ class How:
     lmp: str = "lmp"
 
 
-def judge(subject: Subject, how: How) -> dict[str, Any]:
+def judge(subject: Subject, how: How, labelled: fresh.Fresh | None = None) -> dict[str, Any]:
     """Return all that can be told of a potential, with its verdicts in words.
 
     Parameters
     ----------
     subject : models, frames, runs of the reference and of MD.
     how : scratch folder, screen, threads.
+    labelled : frames of MD that were labelled afterwards, where there are any.
 
     Raises
     ------
@@ -83,11 +84,17 @@ def judge(subject: Subject, how: How) -> dict[str, Any]:
         "inputs": subject.inputs,
         "versions": versions(),
     }
+    if labelled is not None and labelled.method and frames.method and labelled.method != frames.method:
+        result["notes"].append(
+            f"frames of MD were labelled by {labelled.method}, those of training by {frames.method}: what differs "
+            "between the two methods counts as an error of the potential"
+        )
     result["errors"] = _errors(subject, predicted)
     result["geometries"] = _geometries(subject, predicted[0])
     how.screen.say("           g(r), D, hops")
     result["structure"] = _structure(subject)
     result["ageing"] = _ageing(subject, predicted)
+    result["fresh"] = _fresh(subject, predicted[0], labelled, how)
     result["diffusion"] = _diffusion(subject, how.threads)
     result["hops"] = _hops(subject, predicted)
     result["ensemble"] = _ensemble(subject, predicted, how)
@@ -270,6 +277,15 @@ def _energy_beyond(
         courses.append(energy[time >= time[-1] - float(run.row["production_ps"])])
     atoms = len(subject.frames.symbols)
     return ageing.energy_beyond(courses, [predicted[run.model or 0].energy_eV[rows] / atoms for run in known])
+
+
+def _fresh(subject: Subject, predicted: accuracy.Predicted, labelled: fresh.Fresh | None, how: How) -> dict[str, Any]:
+    if labelled is None:
+        return {"why": "no frames of MD were labelled (--label-md, --fresh)"}
+    model, held = subject.models[0], subject.held_out
+    potential.check_elements(labelled.frames.symbols, model.type_map, model.path)
+    on_md = _predict(model, labelled.frames, how, "model 0, frames of MD labelled afterwards,")
+    return fresh.beside(labelled, on_md, subject.frames.take(held), _taken(predicted, held))
 
 
 def _no_md(subject: Subject) -> str:

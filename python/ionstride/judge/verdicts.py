@@ -6,6 +6,8 @@ from typing import Any
 Row = Mapping[str, Any]
 
 WALL_SHARE = 0.01
+WORSE = 1.2
+"""Force error on frames of MD over that on held-out frames, above which MD has left what the potential knows."""
 LEFT = 0.05
 """Part of the frames by which fewer polyhedra are whole than in the reference, and MD has left its structure."""
 
@@ -37,6 +39,7 @@ def sentences(r: Row) -> dict[str, str]:
         "geometries": _geometries(r["geometries"]),
         "structure": _structure(r["structure"], r["mobile"]),
         "ageing": _ageing(r["ageing"], r["mobile"]),
+        "fresh": _fresh(r["fresh"]),
         "diffusion": _diffusion(r["diffusion"], r["mobile"]),
         "barrier": _barrier(r["hops"], r["mobile"]),
         "softness": _softness(r),
@@ -120,6 +123,34 @@ def _ageing(a: Row, mobile: str) -> str:
         text += f"; {kind} whole in {course} % of the frames of MD, {100 * usual:.0f} % in the reference"
         if sum(mine) / len(mine) < usual - LEFT:
             text += ": MD leaves the structure of the reference, so that its D is that of another one"
+    return text
+
+
+def _fresh(f: Row) -> str:
+    if "why" in f:
+        return f"where MD went is not checked: {f['why']}"
+    force, shift, ratio = f["force_meV_A"], f["shift_meV_atom"], f["force_ratio"]
+    each = ", ".join(f"{name} {_short(e['value'], 3)}" for name, e in force["by_element"].items())
+    text = (
+        f"on {f['n_frames']} frames of MD labelled afterwards ({f['method'] or 'method not named'}) the force error is "
+        f"{said(force['rmse'])} meV/Å ({each}), where forces scatter by {_short(force['scatter_of_reference'], 3)}"
+    )
+    if ratio:
+        text += f": {said(ratio)} times that on held-out frames"
+        if ratio["ci95"][0] is not None and ratio["ci95"][0] > WORSE:
+            text += ", so MD goes where the potential knows less"
+    if None in shift["ci95"]:
+        return text
+    low, high = shift["ci95"]
+    if high < 0.0:
+        text += (
+            f"; there the potential lies too low, by {said(shift)} meV/atom against held-out frames: MD dwells in "
+            "structures that the potential likes better than the reference does; label more of them and train on"
+        )
+    elif low > 0.0:
+        text += f"; there the potential lies too high, by {said(shift)} meV/atom against held-out frames"
+    else:
+        text += f"; its energy there is right within {said(shift)} meV/atom of that on held-out frames"
     return text
 
 

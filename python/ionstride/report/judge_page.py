@@ -16,6 +16,7 @@ _PARTS = {
     "geometries": "Geometries",
     "structure": "Structure",
     "ageing": "Ageing",
+    "fresh": "Frames of MD labelled afterwards",
     "diffusion": "Diffusion",
     "barrier": "Barriers",
     "softness": "Softness",
