@@ -210,7 +210,7 @@ def test_frames_of_its_md_are_labelled_afterwards(finished, ionstride, tmp_path)
     code, _, err = ionstride(*again, "--out", tmp_path / "K", cwd=folder)
     assert code == 0, err
     other = json.loads((tmp_path / "K" / "judge.json").read_text())["fresh"]
-    assert other["force_meV_A"]["rmse"] == pytest.approx(fresh["force_meV_A"]["rmse"])
+    assert other["force_meV_A"]["rmse"]["value"] == pytest.approx(fresh["force_meV_A"]["rmse"]["value"])
     made = {file: file.stat().st_mtime_ns for file in (tmp_path / "J" / "labels").rglob("*.npz")}
     assert made
     assert ionstride(*words, cwd=folder)[0] == 0
