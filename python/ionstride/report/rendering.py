@@ -98,7 +98,8 @@ def framed(svg: str, caption: str, name: str = "") -> str:
     said = f"<strong>{html.escape(name.replace('_', ' '))}.</strong> " if name else ""
     view = _VIEW.search(svg)
     width, height = (float(view[1]), float(view[2])) if view else (1.0, 1.0)
-    wide = ' class="wide"' if name and (width > 1.7 * height or name == "density") else ""
+    side_by_side = width > (1.7 if name else 2.2) * height  # two panels in half a page cannot be read
+    wide = ' class="wide"' if side_by_side or name == "density" else ""
     return f'<figure{wide}><div class="paper">{svg}</div><figcaption>{said}{html.escape(caption)}</figcaption></figure>'
 
 
