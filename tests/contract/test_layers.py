@@ -27,7 +27,7 @@ LEVEL = {
     "analyze": 4,
     "dataset": 4,
     "dataset_commands": 5,
-    "judge_commands": 5,
+    "judge_commands": 6,
     "label_words": 5,
     "grid_commands": 6,
     "label_commands": 7,
