@@ -271,18 +271,30 @@ def test_where_md_went_is_told_from_where_the_potential_was_taught():
     inside, words = 0, []
     for _ in range(40):
         here = labelled_afterwards(rng, 20)
-        found = fresh.beside(fresh.Fresh(here[0], {0: ("a", 600.0)}, "m"), here[1], *held)
+        found = fresh.beside(fresh.Fresh(here[0], {0: ("a", 600.0)}, "m"), here[1], held[0], [(1.0, held[1])])
         inside += found["shift_meV_atom"].low <= 0.0 <= found["shift_meV_atom"].high
         words.append(found["force_ratio"].low <= 1.0 <= found["force_ratio"].high)
     assert inside >= 35
     assert sum(words) >= 35
     here = labelled_afterwards(rng, 20, lower_meV=5.0, error_eV_A=0.2)
-    found = fresh.beside(fresh.Fresh(here[0], {0: ("a", 600.0)}, "m"), here[1], *held)
+    found = fresh.beside(fresh.Fresh(here[0], {0: ("a", 600.0)}, "m"), here[1], held[0], [(1.0, held[1])])
     assert found["shift_meV_atom"].low <= -5.0 <= found["shift_meV_atom"].high < 0.0
     assert found["force_ratio"].low <= 2.0 <= found["force_ratio"].high
     text = verdicts._fresh(judgement.as_plain(found))
     assert "too low" in text
     assert "knows less" in text
+
+
+def test_frames_of_an_ensembles_md_are_set_against_the_models_that_drove_it():
+    """Fault: the constant and the force error of one model are taken for those of another that drove the runs."""
+    rng = np.random.default_rng(6)
+    held, first = labelled_afterwards(rng, 400)
+    third = dataclasses.replace(first, energy_eV=first.energy_eV + 10 * 0.04, force_eV_A=held.force_eV_A + 0.3)
+    frames, on_md = labelled_afterwards(rng, 400, lower_meV=-30.0)
+    shares = [(0.25, first), (0.75, third)]  # three quarters of the frames by the third model
+    found = fresh.beside(fresh.Fresh(frames, {0: ("a", 600.0)}, "m"), on_md, held, shares)
+    assert found["shift_meV_atom"].value == pytest.approx(30.0 - 0.75 * 40.0, abs=0.5)
+    assert found["force_ratio"].value == pytest.approx(0.1 / np.sqrt(0.25 * 0.1**2 + 0.75 * 0.3**2), rel=0.02)
 
 
 def test_frames_of_md_are_picked_evenly_from_all_runs():

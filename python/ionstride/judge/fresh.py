@@ -97,7 +97,10 @@ def fresh_of(gathered: Gathered, kelvins: dict[str, float]) -> Fresh:
 
 
 def beside(
-    fresh: Fresh, predicted: accuracy.Predicted, held_out: LabelledFrames, predicted_held_out: accuracy.Predicted
+    fresh: Fresh,
+    predicted: accuracy.Predicted,
+    held_out: LabelledFrames,
+    predicted_held_out: Sequence[tuple[float, accuracy.Predicted]],
 ) -> dict[str, Any]:
     r"""Return errors on frames of MD, and how they differ from those on held-out frames.
 
@@ -108,30 +111,24 @@ def beside(
 
     Parameters
     ----------
-    fresh, predicted : frames of MD, and what the potential says of them.
-    held_out, predicted_held_out : the same of frames that were not trained on.
+    fresh, predicted : frames of MD, and what the potential that drove each of them says of it.
+    held_out, predicted_held_out : frames that were not trained on, and of each potential that drove MD its share of
+        the frames of MD and what it says of the held-out ones.
     """
     found = accuracy.accuracy(fresh.frames, predicted, fresh.groups)
-    here, there = _shift(fresh.frames, predicted), _shift(held_out, predicted_held_out)
+    block = time_blocks(held_out)
+    error = sum(share * (p.energy_eV - held_out.energy_eV) for share, p in predicted_held_out)
+    square = sum(share * (p.force_eV_A - held_out.force_eV_A) ** 2 for share, p in predicted_held_out)
+    here = found["energy_meV_atom"]["shift"]
+    there = of_frames(1000.0 / len(held_out.symbols) * np.asarray(error), block)
+    difference, half = here.value - there.value, math.hypot(_half(here), _half(there))
+    force = of_frames(1e6 * np.asarray(square).mean(axis=(1, 2)), block, root=True)
     return {
         "method": fresh.method,
         **{name: found[name] for name in ("n_frames", "energy_meV_atom", "force_meV_A", "by_group")},
-        "shift_meV_atom": Estimate(
-            here.value - there.value,
-            *(here.value - there.value + s * math.hypot(_half(here), _half(there)) for s in (-1, 1)),
-        ),
-        "force_ratio": _ratio(found["force_meV_A"]["rmse"], _force(held_out, predicted_held_out)),
+        "shift_meV_atom": Estimate(difference, difference - half, difference + half),
+        "force_ratio": _ratio(found["force_meV_A"]["rmse"], force),
     }
-
-
-def _shift(frames: LabelledFrames, predicted: accuracy.Predicted) -> Estimate:
-    error = 1000.0 * (predicted.energy_eV - frames.energy_eV) / len(frames.symbols)
-    return of_frames(error, time_blocks(frames))
-
-
-def _force(frames: LabelledFrames, predicted: accuracy.Predicted) -> Estimate:
-    square = (1000.0 * (predicted.force_eV_A - frames.force_eV_A)) ** 2
-    return of_frames(square.mean(axis=(1, 2)), time_blocks(frames), root=True)
 
 
 def _half(e: Estimate) -> float:

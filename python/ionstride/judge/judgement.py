@@ -94,7 +94,7 @@ def judge(subject: Subject, how: How, labelled: fresh.Fresh | None = None) -> di
     how.screen.say("           g(r), D, hops")
     result["structure"] = _structure(subject)
     result["ageing"] = _ageing(subject, predicted)
-    result["fresh"] = _fresh(subject, predicted[0], labelled, how)
+    result["fresh"] = _fresh(subject, predicted, labelled, how)
     result["diffusion"] = _diffusion(subject, how.threads)
     result["hops"] = _hops(subject, predicted)
     result["ensemble"] = _ensemble(subject, predicted, how)
@@ -279,13 +279,25 @@ def _energy_beyond(
     return ageing.energy_beyond(courses, [predicted[run.model or 0].energy_eV[rows] / atoms for run in known])
 
 
-def _fresh(subject: Subject, predicted: accuracy.Predicted, labelled: fresh.Fresh | None, how: How) -> dict[str, Any]:
+def _fresh(
+    subject: Subject, predicted: Sequence[accuracy.Predicted], labelled: fresh.Fresh | None, how: How
+) -> dict[str, Any]:
     if labelled is None:
         return {"why": "no frames of MD were labelled (--label-md, --fresh)"}
-    model, held = subject.models[0], subject.held_out
-    potential.check_elements(labelled.frames.symbols, model.type_map, model.path)
-    on_md = _predict(model, labelled.frames, how, "model 0, frames of MD labelled afterwards,")
-    return fresh.beside(labelled, on_md, subject.frames.take(held), _taken(predicted, held))
+    frames = labelled.frames
+    # A frame is judged by the model that drove its run: another one was never there.
+    drove = {run.id: run.model or 0 for run in subject.md}
+    by = np.array([drove.get(labelled.groups[int(g)][0], 0) for g in frames.group])
+    energy, force = np.empty(len(frames)), np.empty(frames.positions_A.shape)
+    held_out = []
+    for k in np.unique(by):
+        mine, model = by == k, subject.models[k]
+        potential.check_elements(frames.symbols, model.type_map, model.path)
+        found = _predict(model, frames.take(mine), how, f"model {k}, frames of MD labelled afterwards,")
+        energy[mine], force[mine] = found.energy_eV, found.force_eV_A
+        held_out.append((float(mine.mean()), _taken(predicted[k], subject.held_out)))
+    on_md = accuracy.Predicted(energy, force, None)
+    return fresh.beside(labelled, on_md, subject.frames.take(subject.held_out), held_out)
 
 
 def _no_md(subject: Subject) -> str:

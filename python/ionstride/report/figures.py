@@ -38,6 +38,8 @@ def parity_figure(
     reference_energy_meV_atom: Sequence[float] | None = None,
     predicted_energy_meV_atom: Sequence[float] | None = None,
     mobile: str = "",
+    force_rmse_meV_A: float | None = None,
+    energy_rmse_meV_atom: float | None = None,
 ) -> "Figure":
     """Draw predicted against reference forces and energies on held-out frames.
 
@@ -47,6 +49,7 @@ def parity_figure(
     element : (n) element of the atom behind each component; colours the points.
     reference_energy_meV_atom, predicted_energy_meV_atom : (f) energies in meV/atom, or None.
     mobile : the mobile element, which is drawn in the accent colour.
+    force_rmse_meV_A, energy_rmse_meV_atom : errors of all frames, where the points are only some; else of the points.
 
     Raises
     ------
@@ -70,14 +73,16 @@ def parity_figure(
             _parity(ax, *force, None if element is None else list(element), mobile)
             ax.set_xlabel("reference force component (eV/Å)")
             ax.set_ylabel("force component of the potential (eV/Å)")
-            _corner(ax, f"RMSE {1e3 * _rmse(*force):.0f} meV/Å")
+            rmse = 1e3 * _rmse(*force) if force_rmse_meV_A is None else force_rmse_meV_A
+            _corner(ax, f"RMSE {rmse:.0f} meV/Å")
         if len(energy[0]):
             ax = axes[-1]
             middle = float(np.nanmean(energy[0]))
             _parity(ax, energy[0] - middle, energy[1] - middle, None, "")
             ax.set_xlabel("reference energy − its mean (meV/atom)")
             ax.set_ylabel("energy of the potential − that mean (meV/atom)")
-            _corner(ax, f"RMSE {_rmse(*energy):.2f} meV/atom")
+            rmse = _rmse(*energy) if energy_rmse_meV_atom is None else energy_rmse_meV_atom
+            _corner(ax, f"RMSE {rmse:.2f} meV/atom")
     return figure
 
 

@@ -29,6 +29,8 @@ def judge_figures(r: Row) -> "list[tuple[str, Figure, str]]":
                 p["element"],
                 reference_energy_meV_atom=p["energy_ref_meV_atom"],
                 predicted_energy_meV_atom=p["energy_model_meV_atom"],
+                force_rmse_meV_A=errors["force_meV_A"]["rmse"]["value"],
+                energy_rmse_meV_atom=errors["energy_meV_atom"]["rmse"]["value"],
             ),
             "Forces and energies of the potential against the reference's, frames that are judged.",
         ),

@@ -128,7 +128,11 @@ def _potential_pictures(potential: Mapping[str, Any], mobile: str, add: Any) -> 
     if has(parity, "force_ref_eV_A", "force_model_eV_A"):
         caption = "Force components (eV/Å) of the potential against the reference, on held-out frames, by element."
         figure = figures.parity_figure(
-            parity["force_ref_eV_A"], parity["force_model_eV_A"], parity.get("element") or None, mobile=mobile
+            parity["force_ref_eV_A"],
+            parity["force_model_eV_A"],
+            parity.get("element") or None,
+            mobile=mobile,
+            force_rmse_meV_A=potential.get("force_rmse_meV_A"),
         )
         add("potential", figure, caption)
     if has(parity, "energy_ref_meV_atom", "energy_model_meV_atom"):
@@ -138,6 +142,7 @@ def _potential_pictures(potential: Mapping[str, Any], mobile: str, add: Any) -> 
             None,
             reference_energy_meV_atom=parity["energy_ref_meV_atom"],
             predicted_energy_meV_atom=parity["energy_model_meV_atom"],
+            energy_rmse_meV_atom=potential.get("energy_rmse_meV_atom"),
         )
         add("potential", figure, caption)
     if (potential.get("lcurve") or {}).get("step"):

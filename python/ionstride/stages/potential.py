@@ -249,6 +249,8 @@ def _parity_picture(quality: dict[str, Any], folder: Path) -> list[str]:
             p["element"],
             reference_energy_meV_atom=p["energy_ref_meV_atom"],
             predicted_energy_meV_atom=p["energy_model_meV_atom"],
+            force_rmse_meV_A=quality["force_rmse_meV_A"],
+            energy_rmse_meV_atom=quality["energy_rmse_meV_atom"],
         )
     except MissingToolError:
         return []
