@@ -18,9 +18,9 @@ from .checks import check_choice, nearest_name
 from .errors import FormatError, InputError
 from .presets import DEFAULT_PRESET, PRESETS, ROUNDS_PRESET
 
-DESCRIPTORS = ("se_e2_a", "se_e2_a+se_e3", "se_atten", "se_atten_v2", "dpa2", "dpa3")
+DESCRIPTORS = ("se_e2_a", "se_e2_a+se_e3", "se_atten", "se_atten_v2", "dpa2", "dpa3", "dpa4")
 ATTENTIVE = ("dpa2", "dpa3")
-"""Descriptors that pass messages: of the PyTorch and JAX back ends only."""
+"""Descriptors that pass messages: of the PyTorch and JAX back ends only; dpa4 of PyTorch alone."""
 STAGES = ("structure", "reference", "learning", "potential", "md", "transport", "report")
 
 
@@ -293,6 +293,11 @@ def _check(study: Study) -> None:
             study.potential.descriptor in ATTENTIVE and study.potential.backend == "tensorflow",
             f'potential.descriptor = "{study.potential.descriptor}" is not in the TensorFlow back end; '
             'set potential.backend = "jax" or "pytorch"',
+        ),
+        (
+            study.potential.descriptor == "dpa4" and study.potential.backend != "pytorch",
+            f'potential.descriptor = "dpa4" is not in the {study.potential.backend} back end; '
+            'set potential.backend = "pytorch"',
         ),
         (
             study.potential.descriptor in ATTENTIVE and study.potential.near_rcut_A >= study.potential.rcut_A,

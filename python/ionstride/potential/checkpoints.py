@@ -99,9 +99,10 @@ def out_of_patience(scores: Sequence[Score], patience: int) -> bool:
 
 
 def score_checkpoint(dp: Dp, step: int, held_out: LabelledFrames, before: Sequence[Score]) -> float:
-    """Freeze the latest checkpoint and return its force error on held-out frames, meV/Å.
+    """Return the force error of the latest checkpoint on held-out frames, meV/Å.
 
-    The frozen model is kept if it is better than those before, which then go.
+    What was compared, a frozen model or of PyTorch the checkpoint, is kept if it is better than those before, which
+    then go.
 
     Parameters
     ----------
@@ -111,7 +112,12 @@ def score_checkpoint(dp: Dp, step: int, held_out: LabelledFrames, before: Sequen
     before : scores of earlier checkpoints.
     """
     candidate = _candidate(dp, step)
-    dp.make(candidate, lambda part: ["freeze", "-o", part])
+    if dp.flag == "--pt":  # freezing may compile for minutes; a checkpoint of PyTorch can be tested as it is
+        part = candidate.with_name(f"part-{candidate.name}")
+        shutil.copyfile(checkpoint_at(dp.folder, step), part)
+        part.rename(candidate)
+    else:
+        dp.make(candidate, lambda part: ["freeze", "-o", part])
     error = _force_error(dp, candidate, held_out)
     worse = candidate if before and best_of([*before, (step, error)])[0] != step else None
     for other in [worse] if worse else [_candidate(dp, int(s)) for s, _ in before]:
@@ -121,8 +127,13 @@ def score_checkpoint(dp: Dp, step: int, held_out: LabelledFrames, before: Sequen
 
 def make_model(dp: Dp, model: Path, scores: Sequence[Score]) -> None:
     """Make the model of the best checkpoint; where none were compared, of the latest."""
-    if scores:
-        _candidate(dp, best_of(scores)[0]).rename(model)
+    best = _candidate(dp, best_of(scores)[0]) if scores else None
+    if best is not None and dp.flag == "--pt":
+        name = best.name
+        dp.make(model, lambda part: ["freeze", "-c", name, "-o", part])
+        _remove(best)
+    elif best is not None:
+        best.rename(model)
     else:
         dp.make(model, lambda part: ["freeze", "-o", part])
 
@@ -185,7 +196,7 @@ def _wrong_interval(dp: Dp, plain: Path, tabulated: Path, held_out: LabelledFram
 
 
 def _candidate(dp: Dp, step: int) -> Path:
-    return dp.folder / f"step-{step}{dp.suffix}"
+    return dp.folder / f"step-{step}{'.pt' if dp.flag == '--pt' else dp.suffix}"
 
 
 def _forces(dp: Dp, model: Path, frames: LabelledFrames) -> Array:

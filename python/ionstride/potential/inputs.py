@@ -43,11 +43,7 @@ def training_input(
     start = settings.start_lr if start_lr is None else start_lr
     stop, decay_steps = min(settings.stop_lr, start), max(1, steps // 200)
     return {
-        "model": {
-            "type_map": list(type_map),
-            "descriptor": _descriptor(settings, room, net),
-            "fitting_net": {"neuron": list(settings.fitting), "resnet_dt": True, **net},
-        },
+        "model": _model(settings, type_map, room, net),
         "learning_rate": {
             "type": "exp",
             "start_lr": start,
@@ -75,6 +71,21 @@ def training_input(
             "save_ckpt": "model.ckpt",
             "max_ckpt_keep": 3,
         },
+    }
+
+
+def _model(settings: PotentialSettings, type_map: tuple[str, ...], room: Room, net: dict[str, Any]) -> dict[str, Any]:
+    if settings.descriptor == "dpa4":
+        return {
+            "type": "dpa4",
+            "type_map": list(type_map),
+            "descriptor": _dpa4(settings, room["total"][0], net),
+            "fitting_net": {"type": "dpa4_ener", "neuron": list(settings.fitting), **net},
+        }
+    return {
+        "type_map": list(type_map),
+        "descriptor": _descriptor(settings, room, net),
+        "fitting_net": {"neuron": list(settings.fitting), "resnet_dt": True, **net},
     }
 
 
@@ -188,6 +199,22 @@ def _dpa3(settings: PotentialSettings, sel: int, near: float, near_sel: int, net
         "activation_function": "silut:10.0",
         "concat_output_tebd": False,
         "use_tebd_bias": False,
+        **net,
+    }
+
+
+def _dpa4(settings: PotentialSettings, sel: int, net: dict[str, Any]) -> dict[str, Any]:
+    """Return a small DPA-4: equivariant messages up to l = 2, two blocks of them."""
+    return {
+        "type": "dpa4",
+        "sel": sel,
+        "rcut": settings.rcut_A,
+        "channels": 16,
+        "lmax": 2,
+        "n_blocks": 2,
+        "n_radial": 8,
+        "mixing_layers": 1,
+        "edge_norm": False,
         **net,
     }
 

@@ -5,10 +5,13 @@ So one that was killed is, from its last checkpoint on, the same training bit fo
 half are compared on held-out frames, and the best one is the model.
 """
 
+import ctypes
 import importlib.util
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -40,7 +43,7 @@ from .inputs import training_input, whole_pieces
 
 BACKENDS = {
     "tensorflow": ("--tf", ".pb", "tensorflow", 'pip install "ionstride[md]"'),
-    "pytorch": ("--pt", ".pth", "torch", 'pip install "deepmd-kit[torch,lmp]" in an environment of its own'),
+    "pytorch": ("--pt", ".pth", "torch", 'pip install "ionstride[md,pytorch]" in an environment of its own'),
     "jax": ("--jax", ".savedmodel", "jax", 'pip install "deepmd-kit[cpu,lmp,jax]"'),
 }
 ROOM_MARGIN = 1.3
@@ -104,6 +107,24 @@ def check_backend(backend: str) -> None:
             f"the DeePMD back end 'pytorch' was built for torch {version} and refuses the torch {have} that is here; "
             f"it comes with: {bring}"
         )
+    if not _cuda_runtime():
+        raise MissingToolError(
+            "LAMMPS with a model of the DeePMD back end 'pytorch' needs libcudart.so.12, without a GPU too; "
+            "it comes with: pip install nvidia-cuda-runtime-cu12"
+        )
+
+
+def _cuda_runtime() -> bool:
+    """Return whether DeePMD's plugin will find the CUDA library that it opens: in its package or on the system."""
+    if sys.platform != "linux":
+        return True
+    with suppress(ModuleNotFoundError):  # of the parent package
+        if importlib.util.find_spec("nvidia.cuda_runtime") is not None:
+            return True
+    with suppress(OSError):
+        ctypes.CDLL("libcudart.so.12")
+        return True
+    return False
 
 
 def train_potential(
@@ -152,6 +173,8 @@ def train_potential(
     """
     check_backend(settings.backend)
     flag, suffix, _, _ = BACKENDS[settings.backend]
+    if settings.descriptor == "dpa4":
+        suffix = ".pt2"  # it is exported, not scripted
     total = settings.steps if steps is None else steps
     split = FIXED_SPLIT
     if held_out is None:
