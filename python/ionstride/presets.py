@@ -23,6 +23,7 @@ FAST: dict[str, Any] = {
     "batch_size": 1,
     "start_lr": 3e-3,
     "stop_lr": 1e-5,
+    "schedule": "exp",
     "start_pref_e": 0.02,
     "limit_pref_e": 1.0,
     "start_pref_f": 1000.0,

@@ -132,6 +132,11 @@ class PotentialSettings:
     steps: int = _net("steps", "training steps")
     batch_size: int = _net("batch_size", "frames a step")
     start_lr: float = _net("start_lr", "first learning rate")
+    schedule: str = _net(
+        "schedule",
+        "learning rate: 'exp' falls all the way, 'wsd' stays for 0.4 of the steps and falls as a cosine",
+        ("exp", "wsd"),
+    )
     stop_lr: float = _net("stop_lr", "last learning rate")
     start_pref_e: float = _net("start_pref_e", "weight of the energy at the start")
     limit_pref_e: float = _net("limit_pref_e", "and at the end")

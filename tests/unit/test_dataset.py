@@ -88,13 +88,28 @@ def test_a_checkpoint_falls_on_the_last_step(steps):
         assert made["disp_freq"] > 10 or steps < 100
 
 
+def _rate(written, step):
+    lr = written["learning_rate"]
+    return max(lr["start_lr"] * lr["decay_rate"] ** (step / lr["decay_steps"]), lr["stop_lr"])
+
+
+def test_the_learning_rate_stays_and_then_falls_as_a_cosine():
+    """Fault: the rate jumps from segment to segment, or falls from the first step on as it does for 'exp'."""
+    net = {"schedule": "wsd", "start_lr": 2e-3, "stop_lr": 1e-6, "checkpoint_steps": 2000}
+    for first in range(0, 20000, 2000):
+        segment = given(20000, first=first, **net)
+        for step in (first, first + 2000):
+            fallen = max(0.0, (step / 20000 - 0.4) / 0.6)
+            expected = 1e-6 + (2e-3 - 1e-6) * 0.5 * (1 + np.cos(np.pi * fallen))
+            assert _rate(segment, step) == pytest.approx(expected, rel=1e-6)
+
+
 def test_segments_have_the_schedule_of_the_whole():
     """Fault: each segment anneals by itself: DeePMD derives the decay from the steps of the process if not told."""
-    first, last = given(20000), given(20000, first=15000)
-    assert first["learning_rate"] == last["learning_rate"]
-    lr = last["learning_rate"]
-    end = lr["start_lr"] * lr["decay_rate"] ** (20000 / lr["decay_steps"])
-    assert end == pytest.approx(PotentialSettings().stop_lr)
+    first, last = given(20000), given(20000, first=18000)
+    assert first["learning_rate"]["start_lr"] == pytest.approx(last["learning_rate"]["start_lr"])
+    assert first["learning_rate"]["decay_rate"] == pytest.approx(last["learning_rate"]["decay_rate"])
+    assert _rate(last, 20000) == pytest.approx(PotentialSettings().stop_lr)
     assert first["training"]["seed"] == 1  # batches are drawn anew, or every segment would see the same frames first
     assert len({given(20000, first=n)["training"]["seed"] for n in (0, 5000, 10000, 15000)}) == 4
     assert first["model"] == last["model"]

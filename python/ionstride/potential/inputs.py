@@ -9,6 +9,9 @@ import numpy as np
 from ..settings import PotentialSettings
 from .dataset import Room
 
+STABLE = 0.4
+"""Part of the steps in which the learning rate of the schedule ``wsd`` stays as it is."""
+
 
 def training_input(
     settings: PotentialSettings,
@@ -41,16 +44,10 @@ def training_input(
     steps, save = whole_pieces(steps, settings.checkpoint_steps)
     net: dict[str, Any] = {"seed": seed, "precision": settings.precision}
     start = settings.start_lr if start_lr is None else start_lr
-    stop, decay_steps = min(settings.stop_lr, start), max(1, steps // 200)
+    last = min(first + save, steps)
     return {
         "model": _model(settings, type_map, room, net),
-        "learning_rate": {
-            "type": "exp",
-            "start_lr": start,
-            "stop_lr": stop,
-            "decay_steps": decay_steps,
-            "decay_rate": math.exp(math.log(max(stop, 1e-10) / start) * decay_steps / steps),
-        },
+        "learning_rate": _learning_rates(settings, start, steps, first, last),
         "loss": {
             "type": "ener",
             "start_pref_e": settings.start_pref_e,
@@ -63,7 +60,7 @@ def training_input(
         "training": {
             "training_data": {"systems": str(train), "batch_size": settings.batch_size},
             "validation_data": {"systems": str(valid), "batch_size": 4, "numb_btch": 2},
-            "numb_steps": min(first + save, steps),
+            "numb_steps": last,
             "seed": segment_seed(seed, first),
             "disp_file": "lcurve.out",
             "disp_freq": _divisor_at_most(save, 100),
@@ -71,6 +68,33 @@ def training_input(
             "save_ckpt": "model.ckpt",
             "max_ckpt_keep": 3,
         },
+    }
+
+
+def learning_rate(settings: PotentialSettings, start: float, step: int, steps: int) -> float:
+    """Return the learning rate at a step of a training that begins with `start`.
+
+    ``exp`` falls by the same factor in each step.  ``wsd`` stays for `STABLE` of the steps, then falls as half a
+    cosine: a net learns most while the rate is high, and what its noise adds goes at the end.
+    """
+    stop = min(settings.stop_lr, start)
+    if settings.schedule == "exp":
+        return float(start * (stop / start) ** (step / steps))
+    share = max(0.0, step / steps - STABLE) / (1.0 - STABLE)
+    return stop + (start - stop) * 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+def _learning_rates(settings: PotentialSettings, start: float, steps: int, first: int, last: int) -> dict[str, Any]:
+    """Return DeePMD's schedule for a segment: exponential between the rates at its ends; it counts from step 0."""
+    begin, end = (learning_rate(settings, start, step, steps) for step in (first, last))
+    decay_steps = max(1, steps // 200)
+    rate = (end / begin) ** (decay_steps / (last - first))
+    return {
+        "type": "exp",
+        "start_lr": begin * rate ** -(first / decay_steps),
+        "stop_lr": end,
+        "decay_steps": decay_steps,
+        "decay_rate": rate,
     }
 
 

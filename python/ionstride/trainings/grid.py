@@ -84,7 +84,7 @@ def grid_settings(axes: Sequence[Axis], fixed: Sequence[str]) -> list[tuple[dict
         words = [f"{key}={value}" for (key, _), value in zip(axes, values, strict=True)]
         settings = load_study(None, [*fixed, *words]).potential
         check_fresh(settings)
-        if settings.descriptor != "dpa3" and settings.axis_neuron > settings.neuron[-1]:
+        if settings.descriptor not in ("dpa3", "dpa4") and settings.axis_neuron > settings.neuron[-1]:
             raise InputError(
                 f"potential.axis_neuron = {settings.axis_neuron} is more than the last of potential.neuron = "
                 f"{list(settings.neuron)}; add --set potential.axis_neuron=4, or another that fits all choices"
