@@ -117,6 +117,7 @@ class PotentialSettings:
     )
     start_from: str = _set("", "a frozen, uncompressed model of the same net to start the training from (fine-tuning)")
     models: int = _set(1, "potentials of different seeds; replicas of MD use them in turn, so that D has their spread")
+    gpus: int = _set(0, "1: training uses the machine's GPU, 0: none (DeePMD-kit must be one that can)")
     backend: str = _net("backend", "DeePMD back end", ("tensorflow", "pytorch", "jax"))
     descriptor: str = _net("descriptor", "descriptor", DESCRIPTORS)
     rcut_A: float = _net("rcut_A", "cut-off")
@@ -293,6 +294,7 @@ def _check(study: Study) -> None:
         (study.potential.steps < 1, f"potential.steps = {study.potential.steps}, wanted at least 1"),
         (study.potential.checkpoint_steps < 1, "potential.checkpoint_steps must be at least 1"),
         *_wrong_net(study.potential),
+        (study.potential.gpus not in (0, 1), f"potential.gpus = {study.potential.gpus}, wanted 0 or 1"),
         (study.potential.models < 1, f"potential.models = {study.potential.models}, wanted at least 1"),
         (
             study.potential.descriptor in ATTENTIVE and study.potential.backend == "tensorflow",
@@ -308,6 +310,13 @@ def _check(study: Study) -> None:
             study.potential.descriptor in ATTENTIVE and study.potential.near_rcut_A >= study.potential.rcut_A,
             f"potential.near_rcut_A = {study.potential.near_rcut_A:g}, wanted below "
             f"rcut_A = {study.potential.rcut_A:g} for {study.potential.descriptor}",
+        ),
+        (
+            study.potential.descriptor == "dpa4"
+            and not study.potential.model
+            and (study.potential.gpus > 0) != (study.md.gpus > 0),
+            f"potential.gpus = {study.potential.gpus} and md.gpus = {study.md.gpus}: a model of dpa4 runs on "
+            "the kind of device that it was compiled on; set both to 1, or both to 0",
         ),
         (len(study.transport.fit_ps) not in (0, 2), "transport.fit_ps wants two lags in ps, first and last, or []"),
         (study.transport.at_K <= 0, f"transport.at_K = {study.transport.at_K:g}, wanted above 0 K"),

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ionstride import potential
-from ionstride.errors import InputError, IonstrideError
+from ionstride.errors import FormatError, InputError, IonstrideError
 from ionstride.potential import checkpoints
 from ionstride.potential.checkpoints import best_of, out_of_patience
 from ionstride.potential.inputs import training_input
@@ -295,3 +296,21 @@ def test_when_one_piece_fails_the_others_end():
     with pytest.raises(IonstrideError, match="planted"):
         side_by_side([waits, fails], 2)
     assert side_by_side([lambda go_on, n=n: n for n in range(5)], 2) == [0, 1, 2, 3, 4]
+
+
+def test_a_compiled_model_is_not_sent_to_the_other_device(tmp_path):
+    """Fault: a model of dpa4 frozen on a GPU is given to MD on the CPU, and LAMMPS dies without a word."""
+    model = tmp_path / "model.pt2"
+    for device, gpus, wanted in (("cpu", 1, "md.gpus = 0"), ("cuda", 0, "md.gpus = 1")):
+        with zipfile.ZipFile(model, "w") as archive:
+            archive.writestr(
+                "m/data/aotinductor/model/ab12.wrapper_metadata.json", f'{{"AOTI_DEVICE_KEY": "{device}"}}'
+            )
+        assert potential.compiled_for(model) == device
+        potential.check_device(model, 1 - gpus)
+        with pytest.raises(InputError, match=wanted):
+            potential.check_device(model, gpus)
+    model.write_bytes(b"no archive")
+    with pytest.raises(FormatError, match=r"model\.pt2"):
+        potential.compiled_for(model)
+    assert potential.compiled_for(tmp_path / "model.pb") == ""

@@ -10,6 +10,7 @@ from ..campaign import Job, Layout, Options, Watch, check_lammps, read_thermo, r
 from ..checks import Array
 from ..deck import Phase, lmp_command, render_deck
 from ..errors import IonstrideError, PhysicsError
+from ..potential import compiled_for
 from ..records import RunDeck, Structure
 from ..results import Estimate
 from ..settings import MdSettings
@@ -81,8 +82,9 @@ def short_run(
     lmp : the LAMMPS program.
     """
     md = MdSettings(
-        timestep_fs=timestep_fs, start_K=temperature_K, frame_ps=FRAME_PS, checkpoint_ps=max(1.0, length_ps)
-    )
+        timestep_fs=timestep_fs, start_K=temperature_K, frame_ps=FRAME_PS, checkpoint_ps=max(1.0, length_ps),
+        gpus=int(compiled_for(model.path) == "cuda"),
+    )  # fmt: skip
     settle, stop = (round(1000.0 * v / timestep_fs) for v in (SETTLE_PS, SETTLE_PS + length_ps))
     phases = [
         Phase("equilibration", "nvt", temperature_K, temperature_K, 0, settle),
@@ -106,7 +108,8 @@ def short_run(
     try:
         program = str(check_lammps(lmp, folder.parent, 1))
         job = Job(folder, render, stop, lambda: Watch(folder, start, [], 0.0, 0.0, temperature_K))
-        outcome = run_jobs([job], Options(Layout(1, 1, 1), lambda ranks: lmp_command(md, ranks, program)))[0]
+        options = Options(Layout(1, 1, 1), lambda ranks: lmp_command(md, ranks, program), md.gpus)
+        outcome = run_jobs([job], options)[0]
     except IonstrideError as error:
         return {"why": str(error)}
     if outcome.ended != "complete":

@@ -1,6 +1,7 @@
 """Potentials: Deep Potentials trained and tested, models of the user's own, rigid ions."""
 
 from .checkpoints import checkpoint_key
+from .compiled import check_device, compiled_for
 from .dataset import Room, neighbours_needed, room_for_neighbours, some_of, split_frames, write_dataset
 from .model import backend_of, check_elements, checked_type_map, model_sel, read_type_map
 from .quality import errors, force_rmse, predict, predict_with_virial
@@ -23,9 +24,11 @@ __all__ = [
     "Trained",
     "backend_of",
     "check_backend",
+    "check_device",
     "check_elements",
     "checked_type_map",
     "checkpoint_key",
+    "compiled_for",
     "errors",
     "force_rmse",
     "frames_key",

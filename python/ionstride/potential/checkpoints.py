@@ -38,6 +38,7 @@ class Dp:
     folder : of the training.
     type_map : element names in the model's order.
     threads : of the back end.
+    gpus : 0 hides the machine's GPUs from it.
     """
 
     command: list[str]
@@ -46,12 +47,13 @@ class Dp:
     folder: Path
     type_map: tuple[str, ...]
     threads: int
+    gpus: int = 0
 
     def run(self, arguments: list[str], watch: Callable[[], str] | None = None) -> None:
         """Run it; what it prints goes to train.log."""
         run_program(
             [*self.command, *arguments], folder=self.folder, log=self.folder / "train.log",
-            env=environment(self.threads), watch=watch, every_s=1.0,
+            env=environment(self.threads, self.gpus), watch=watch, every_s=1.0,
         )  # fmt: skip
 
     def make(self, target: Path, arguments: Callable[[str], list[str]]) -> None:

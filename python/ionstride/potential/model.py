@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import InputError, MissingToolError, ToolError
 from ..process import environment, find_program, run_program
+from .compiled import compiled_for
 from .rigid_ions import RIGID_IONS, read_rigid_ions
 from .train import BACKENDS
 
@@ -65,7 +66,7 @@ def own_type_map(model: Path, folder: Path) -> tuple[str, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         command = [str(find_program("dp")), BACKENDS[backend][0], "show", str(model.absolute()), "type-map"]
-        run_program(command, folder=folder, log=log.absolute(), env=environment(1))
+        run_program(command, folder=folder, log=log.absolute(), env=environment(1, int(compiled_for(model) == "cuda")))
     except ToolError:
         return ()
     found = re.search(r"[Tt]ype[ _]map.*?\[([^\]]*)\]", log.read_text(errors="replace"))
@@ -115,7 +116,7 @@ def model_sel(model: Path, folder: Path) -> list[list[int]]:
     log = folder / "show-descriptor.log"
     log.unlink(missing_ok=True)
     command = [str(find_program("dp")), BACKENDS[backend_of(model)][0], "show", str(model.absolute()), "descriptor"]
-    run_program(command, folder=folder, log=log, env=environment(1))
+    run_program(command, folder=folder, log=log, env=environment(1, int(compiled_for(model) == "cuda")))
     found = re.findall(r"['\"]sel['\"]: *(\[[^\]]*\]|\d+)", log.read_text(errors="replace"))
     return [[int(n) for n in re.findall(r"\d+", numbers)] for numbers in found]
 

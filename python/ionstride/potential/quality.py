@@ -12,6 +12,7 @@ from ..checks import Array
 from ..errors import FormatError
 from ..process import environment, find_program, run_program
 from ..records import LabelledFrames
+from .compiled import compiled_for
 from .dataset import write_dataset
 
 PARITY_POINTS = 3000
@@ -86,7 +87,9 @@ def _tested(
             "-d",
             "detail",
         ]
-        run_program(command, folder=folder, log=log.absolute(), env=environment(threads))
+        run_program(
+            command, folder=folder, log=log.absolute(), env=environment(threads, int(compiled_for(model) == "cuda"))
+        )
         count, atoms = frames.force_eV_A.shape[:2]
         energy = _column(folder / "detail.e.out", 1, count)
         force = np.loadtxt(folder / "detail.f.out", ndmin=2)[:, 3:]

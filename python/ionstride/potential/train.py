@@ -49,7 +49,7 @@ BACKENDS = {
 ROOM_MARGIN = 1.3
 SEED_APART = 7907
 """Between the seeds of two models, so that no two studies of neighbouring seeds share one."""
-NOT_OF_THE_NET = ("model", "model_type_map", "preset", "models", "start_from")
+NOT_OF_THE_NET = ("model", "model_type_map", "preset", "models", "start_from", "gpus")
 """Settings that do not change a training; where it starts is known by content."""
 FIXED_SPLIT = "held out by the caller"
 ATOMS_A_THREAD = 100
@@ -200,7 +200,7 @@ def train_potential(
     write_json(folder / "training.json", state)
     judged = frames.take(some_of(held_out, JUDGED_FRAMES))
     used = training_threads(threads, len(frames.symbols), settings.batch_size)
-    dp = Dp([str(find_program("dp")), flag], flag, suffix, folder, type_map, used)
+    dp = Dp([str(find_program("dp")), flag], flag, suffix, folder, type_map, used, settings.gpus)
 
     def news() -> str:
         rows = read_lcurve(folder / "lcurve.out")

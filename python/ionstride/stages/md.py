@@ -328,6 +328,8 @@ def make(work: Work) -> list[str]:
     type_map = tuple(described["type_map"])
     cell = read_cell(work)
     potential.check_elements(cell.symbols, type_map, model)
+    for one in models:
+        potential.check_device(one, work.study.md.gpus)
     style = "pedone" if potential.backend_of(model) == potential.RIGID_IONS else "deepmd"
     ranks = max(work.study.md.ranks, work.study.md.gpus)
     lmp = str(check_lammps(work.study.md.lmp, work.folder("md"), ranks, style))

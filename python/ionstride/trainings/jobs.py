@@ -229,7 +229,8 @@ def evaluate(
     }
     write_json(job, asked)
     command = [sys.executable, "-m", "ionstride.trainings.evaluator", str(job.absolute())]
-    run_program(command, folder=place, log=(place / "evaluate.log").absolute(), env=environment(threads))
+    gpus = int(potential.compiled_for(model) == "cuda")
+    run_program(command, folder=place, log=(place / "evaluate.log").absolute(), env=environment(threads, gpus))
     with np.load(out, allow_pickle=False) as archive:
         answer = {name: np.asarray(archive[name]) for name in archive.files}
     for path in [*files.values(), out, job, *place.glob("ask-time.npz")]:
