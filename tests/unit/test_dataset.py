@@ -104,6 +104,14 @@ def test_the_learning_rate_stays_and_then_falls_as_a_cosine():
             assert _rate(segment, step) == pytest.approx(expected, rel=1e-6)
 
 
+def test_the_end_of_many_segments_counts_back_to_a_number():
+    """Fault: the last of many segments falls so steeply that its rate at step 0, in float32, is infinite."""
+    net = {"schedule": "wsd", "start_lr": 2e-3, "stop_lr": 1e-6, "checkpoint_steps": 1000}
+    rates = [given(100_000, first=first, **net)["learning_rate"] for first in range(0, 100_000, 1000)]
+    assert max(lr["start_lr"] for lr in rates) < 1e30
+    assert rates[-1]["stop_lr"] < 3e-6
+
+
 def test_segments_have_the_schedule_of_the_whole():
     """Fault: each segment anneals by itself: DeePMD derives the decay from the steps of the process if not told."""
     first, last = given(20000), given(20000, first=18000)

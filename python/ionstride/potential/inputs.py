@@ -11,6 +11,8 @@ from .dataset import Room
 
 STABLE = 0.4
 """Part of the steps in which the learning rate of the schedule ``wsd`` stays as it is."""
+STEEPEST = 1e-30
+"""Smallest ratio of the learning rates at the end and at step 0 that a segment's exponential may have."""
 
 
 def training_input(
@@ -87,6 +89,8 @@ def learning_rate(settings: PotentialSettings, start: float, step: int, steps: i
 def _learning_rates(settings: PotentialSettings, start: float, steps: int, first: int, last: int) -> dict[str, Any]:
     """Return DeePMD's schedule for a segment: exponential between the rates at its ends; it counts from step 0."""
     begin, end = (learning_rate(settings, start, step, steps) for step in (first, last))
+    # Counted back to step 0 it must stay a number in float32: a steep end of many segments is cut short a little.
+    end = max(end, begin * STEEPEST ** ((last - first) / last))
     decay_steps = max(1, steps // 200)
     rate = (end / begin) ** (decay_steps / (last - first))
     return {
