@@ -31,7 +31,21 @@ FAST: dict[str, Any] = {
     "checkpoint_steps": 5000,
 }
 STANDARD: dict[str, Any] = FAST | {"descriptor": "se_e2_a+se_e3", "steps": 40000, "checkpoint_steps": 2000}
-PRESETS: dict[str, dict[str, Any]] = {"fast": FAST, "standard": STANDARD}
+ACCURATE: dict[str, Any] = FAST | {
+    "backend": "pytorch",
+    "descriptor": "dpa4",
+    "rcut_A": 4.5,
+    "fitting": [64],
+    "steps": 36000,
+    "stop_lr": 1e-6,
+    "schedule": "wsd",
+    "start_pref_e": 0.2,
+    "limit_pref_e": 20.0,
+    "start_pref_f": 100.0,
+    "limit_pref_f": 60.0,
+    "checkpoint_steps": 6000,
+}
+PRESETS: dict[str, dict[str, Any]] = {"fast": FAST, "standard": STANDARD, "accurate": ACCURATE}
 DEFAULT_PRESET = "standard"
 ROUNDS_PRESET = "fast"
 """Of the potentials that explore, and of the many trainings of a learning curve or a sweep."""

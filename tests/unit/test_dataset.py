@@ -102,6 +102,7 @@ def test_the_learning_rate_stays_and_then_falls_as_a_cosine():
             fallen = max(0.0, (step / 20000 - 0.4) / 0.6)
             expected = 1e-6 + (2e-3 - 1e-6) * 0.5 * (1 + np.cos(np.pi * fallen))
             assert _rate(segment, step) == pytest.approx(expected, rel=1e-6)
+        assert ("warmup_steps" in segment["learning_rate"]) == (first == 0)  # or each segment begins from a tenth
 
 
 def test_the_end_of_many_segments_counts_back_to_a_number():

@@ -11,6 +11,10 @@ from .dataset import Room
 
 STABLE = 0.4
 """Part of the steps in which the learning rate of the schedule ``wsd`` stays as it is."""
+WARM_UP = 200
+"""First steps of the schedule ``wsd``, in which the learning rate rises from a tenth."""
+COMPILED_FROM = 10_000
+"""Steps from which it pays to have torch compile the training of ``dpa4`` (minutes, then half the time a step)."""
 STEEPEST = 1e-30
 """Smallest ratio of the learning rates at the end and at step 0 that a segment's exponential may have."""
 
@@ -48,7 +52,7 @@ def training_input(
     start = settings.start_lr if start_lr is None else start_lr
     last = min(first + save, steps)
     return {
-        "model": _model(settings, type_map, room, net),
+        "model": _model(settings, type_map, room, net, steps),
         "learning_rate": _learning_rates(settings, start, steps, first, last),
         "loss": {
             "type": "ener",
@@ -93,8 +97,10 @@ def _learning_rates(settings: PotentialSettings, start: float, steps: int, first
     end = max(end, begin * STEEPEST ** ((last - first) / last))
     decay_steps = max(1, steps // 200)
     rate = (end / begin) ** (decay_steps / (last - first))
+    warm_up = WARM_UP if settings.schedule == "wsd" and first == 0 and last > 2 * WARM_UP else 0
     return {
         "type": "exp",
+        **({"warmup_steps": warm_up, "warmup_start_factor": 0.1} if warm_up else {}),
         "start_lr": begin * rate ** -(first / decay_steps),
         "stop_lr": end,
         "decay_steps": decay_steps,
@@ -102,13 +108,16 @@ def _learning_rates(settings: PotentialSettings, start: float, steps: int, first
     }
 
 
-def _model(settings: PotentialSettings, type_map: tuple[str, ...], room: Room, net: dict[str, Any]) -> dict[str, Any]:
+def _model(
+    settings: PotentialSettings, type_map: tuple[str, ...], room: Room, net: dict[str, Any], steps: int
+) -> dict[str, Any]:
     if settings.descriptor == "dpa4":
         return {
             "type": "dpa4",
             "type_map": list(type_map),
             "descriptor": _dpa4(settings, room["total"][0], net),
             "fitting_net": {"type": "dpa4_ener", "neuron": list(settings.fitting), **net},
+            "use_compile": steps >= COMPILED_FROM,
         }
     return {
         "type_map": list(type_map),
