@@ -115,7 +115,7 @@ def preflight(work: Work, last: str) -> None:
             need_package("chgnet", "reference")
         labels.check_calculator(study.reference.calculator, calculator_settings(study))
     if ("potential" in ahead or ("learning" in ahead and labels_here)) and trains:
-        check_backend(study.potential.backend)
+        check_backend(study.potential.backend, study.potential.descriptor)
         if study.potential.start_from:
             if "learning" in ahead and labels_here and study.learning.rounds > 0:
                 raise InputError(

@@ -10,10 +10,10 @@ import pytest
 
 from ionstride import potential
 from ionstride.errors import FormatError, InputError, IonstrideError
-from ionstride.potential import checkpoints
+from ionstride.potential import checkpoints, compiled
 from ionstride.potential.checkpoints import best_of, out_of_patience
 from ionstride.potential.inputs import training_input
-from ionstride.potential.train import compressible
+from ionstride.potential.train import check_compiler, compressible
 from ionstride.presets import PRESETS
 from ionstride.records import LabelledFrames
 from ionstride.settings import DESCRIPTORS, PotentialSettings, Study, load_study
@@ -314,3 +314,28 @@ def test_a_compiled_model_is_not_sent_to_the_other_device(tmp_path):
     with pytest.raises(FormatError, match=r"model\.pt2"):
         potential.compiled_for(model)
     assert potential.compiled_for(tmp_path / "model.pb") == ""
+
+
+def test_a_compiled_model_is_not_sent_to_a_lesser_processor(tmp_path, monkeypatch):
+    """Fault: frozen on a login node, run on an older node: LAMMPS dies of an illegal instruction."""
+    model = tmp_path / "model.pt2"
+    about = {"AOTI_DEVICE_KEY": "cpu", "AOTI_CPU_ISA": "AVX512 AVX512_VNNI AMX_TILE"}
+    with zipfile.ZipFile(model, "w") as archive:
+        archive.writestr("m/data/aotinductor/model/ab12.wrapper_metadata.json", json.dumps(about))
+    cpuinfo = tmp_path / "cpuinfo"
+    monkeypatch.setattr(compiled, "_CPUINFO", cpuinfo)
+    potential.check_device(model, 0)  # nothing is known of this processor
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: sse2 avx2 avx512f avx512_vnni amx_tile\n")
+    potential.check_device(model, 0)
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: sse2 avx2 avx512f\n")
+    with pytest.raises(InputError, match="with avx512_vnni, amx_tile, which this one"):
+        potential.check_device(model, 0)
+
+
+def test_a_net_that_is_compiled_wants_a_compiler(monkeypatch):
+    """Fault: hours of training, then no model, since torch finds no C++ compiler."""
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(IonstrideError, match="no-such-compiler"):
+        check_compiler()
+    monkeypatch.delenv("CXX")
+    check_compiler()

@@ -1,13 +1,17 @@
-"""Models that PyTorch compiled (``.pt2``): they run on the kind of device that they were frozen on."""
+"""Models that PyTorch compiled (``.pt2``): they run on the kind of device and processor that they were frozen on."""
 
 import json
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import FormatError, InputError
 
 _ABOUT = ".wrapper_metadata.json"
 """End of the name of the entry in which torch writes what it compiled for."""
+_CPUINFO = Path("/proc/cpuinfo")
+_FLAG = {"avx512": "avx512f"}
+"""Linux's name of an instruction set where torch has another."""
 
 
 def compiled_for(model: Path) -> str:
@@ -18,12 +22,18 @@ def compiled_for(model: Path) -> str:
     FormatError
         If a ``.pt2`` file is no archive or does not say.
     """
-    if model.suffix != ".pt2":
-        return ""
+    return _about(model).get("AOTI_DEVICE_KEY", "") if model.suffix == ".pt2" else ""
+
+
+def _about(model: Path) -> dict[str, str]:
+    """Return what torch wrote of the device it compiled for."""
     try:
         with zipfile.ZipFile(model) as archive:
             about = next(name for name in archive.namelist() if name.endswith(_ABOUT))
-            return str(json.loads(archive.read(about))["AOTI_DEVICE_KEY"])
+            found = {str(key): str(value) for key, value in json.loads(archive.read(about)).items()}
+        if "AOTI_DEVICE_KEY" not in found:
+            raise KeyError
+        return found
     except (zipfile.BadZipFile, StopIteration, KeyError, ValueError) as error:
         raise FormatError(model, "no model that PyTorch compiled whole; freeze it again: dp --pt freeze") from error
 
@@ -37,3 +47,32 @@ def check_device(model: Path, gpus: int) -> None:
             f"the model '{model}' was compiled for {'a GPU' if device == 'cuda' else 'the CPU'} and md.gpus = {gpus}; "
             f"{wanted}, or freeze it on the other device"
         )
+    if device == "cpu":
+        check_processor(model)
+
+
+def check_processor(model: Path) -> None:
+    """Raise `InputError` if a model was compiled for a processor with instructions that this one lacks.
+
+    Without it LAMMPS dies of an illegal instruction and says no more.
+    """
+    here = _instructions()
+    if model.suffix != ".pt2" or not here:
+        return
+    wanted = _about(model).get("AOTI_CPU_ISA", "").lower().split()
+    lacking = [name for name in wanted if _FLAG.get(name, name) not in here]
+    if lacking:
+        raise InputError(
+            f"the model '{model}' was compiled for a processor with {', '.join(lacking)}, which this one has not; "
+            "use it on the machine where it was frozen, or freeze its checkpoint again here: "
+            "dp --pt freeze -c CHECKPOINT -o MODEL.pt2"
+        )
+
+
+def _instructions() -> set[str]:
+    """Return the instruction sets of this processor as Linux names them; nothing where it cannot be told."""
+    with suppress(OSError):
+        for line in _CPUINFO.read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return set(line.partition(":")[2].split())
+    return set()

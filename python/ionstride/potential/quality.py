@@ -12,7 +12,7 @@ from ..checks import Array
 from ..errors import FormatError
 from ..process import environment, find_program, run_program
 from ..records import LabelledFrames
-from .compiled import compiled_for
+from .compiled import check_processor, compiled_for
 from .dataset import write_dataset
 
 PARITY_POINTS = 3000
@@ -73,6 +73,7 @@ def _tested(
     model: Path, frames: LabelledFrames, *, type_map: tuple[str, ...], flag: str, threads: int, log: Path
 ) -> tuple[Array, Array, Array | None]:
     """Return energies, forces and, where all frames have them by the reference, virials of one ``dp test``."""
+    check_processor(model)
     folder = Path(tempfile.mkdtemp(prefix="ionstride-test-"))
     try:
         system = write_dataset(frames, type_map, folder / "system")

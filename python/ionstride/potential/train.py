@@ -7,6 +7,7 @@ half are compared on held-out frames, and the best one is the model.
 
 import ctypes
 import importlib.util
+import os
 import shutil
 import sys
 import time
@@ -91,8 +92,8 @@ def training_threads(cores: int, atoms: int, batch_size: int) -> int:
     return max(1, min(cores, atoms * batch_size // ATOMS_A_THREAD))
 
 
-def check_backend(backend: str) -> None:
-    """Raise `MissingToolError` if DeePMD or the library behind the back end is absent or of the wrong version."""
+def check_backend(backend: str, descriptor: str = "") -> None:
+    """Raise `MissingToolError` if DeePMD or what the back end needs (for a descriptor) is absent, or too old or new."""
     find_program("dp")
     _, _, module, bring = BACKENDS[backend]
     if importlib.util.find_spec(module) is None:
@@ -111,6 +112,18 @@ def check_backend(backend: str) -> None:
         raise MissingToolError(
             "LAMMPS with a model of the DeePMD back end 'pytorch' needs libcudart.so.12, without a GPU too; "
             "it comes with: pip install nvidia-cuda-runtime-cu12"
+        )
+    if descriptor == "dpa4":
+        check_compiler()
+
+
+def check_compiler() -> None:
+    """Raise `MissingToolError` if torch will find no C++ compiler: it looks for the same names."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        raise MissingToolError(
+            f"a model of dpa4 is compiled when it is frozen, and there is no C++ compiler '{compiler}'; install one "
+            "(Debian: apt-get install g++; a cluster: its module of gcc), or name it in the variable CXX"
         )
 
 
@@ -171,7 +184,7 @@ def train_potential(
     ToolError
         If DeePMD fails; its log is named.
     """
-    check_backend(settings.backend)
+    check_backend(settings.backend, settings.descriptor)
     flag, suffix, _, _ = BACKENDS[settings.backend]
     if settings.descriptor == "dpa4":
         suffix = ".pt2"  # it is exported, not scripted

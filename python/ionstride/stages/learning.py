@@ -65,8 +65,8 @@ def make(work: Work) -> list[str]:
     first = load_frames(work.folder("reference") / "frames.npz")
     cell = read_cell(work)
     study = dataclasses.replace(work.study, potential=net_of_rounds(work.study))
-    for backend in {study.potential.backend, work.study.potential.backend}:
-        potential.check_backend(backend)
+    for net in (study.potential, work.study.potential):
+        potential.check_backend(net.backend, net.descriptor)
     lmp = check_lammps(work.study.md.lmp, folder, work.study.md.ranks)
     type_map = learning.type_map_of(cell)
     started = read_json(folder / "started.json")

@@ -95,8 +95,8 @@ def run_trainings(
     keys = [job.key(test) for job in jobs]
     if len(set(keys)) < len(keys):
         raise InputError("two of the trainings are the same; give other sizes, draws or settings")
-    for backend in {job.settings.backend for job in jobs}:
-        potential.check_backend(backend)
+    for net in {(job.settings.backend, job.settings.descriptor) for job in jobs}:
+        potential.check_backend(*net)
     board = _Board([job.settings.steps for job in jobs], progress)
     at_once = max(1, min(cores, len(jobs)))
 
