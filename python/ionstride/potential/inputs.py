@@ -13,10 +13,12 @@ STABLE = 0.4
 """Part of the steps in which the learning rate of the schedule ``wsd`` stays as it is."""
 WARM_UP = 200
 """First steps of the schedule ``wsd``, in which the learning rate rises from a tenth."""
-COMPILED_FROM = 10_000
-"""Steps from which it pays to have torch compile the training of ``dpa4`` (minutes, then half the time a step)."""
-STEEPEST = 1e-30
-"""Smallest ratio of the learning rates at the end and at step 0 that a segment's exponential may have."""
+COMPILED_FROM, COMPILED_PIECE = 10_000, 1000
+"""Steps, and steps of a segment, from which torch compiles the training of ``dpa4``.
+
+It takes some minutes once and one for each further segment, then half the time a step."""
+SEGMENTS = 5
+"""Segments that a training by ``wsd`` has at least: in each the rate falls linearly."""
 
 
 def training_input(
@@ -47,21 +49,20 @@ def training_input(
     first : step at which the segment begins.  The learning rate is that of the whole training at every step; the
         batches are drawn by a seed of the segment's own, since a checkpoint does not hold their order.
     """
-    steps, save = whole_pieces(steps, settings.checkpoint_steps)
+    steps, save = segments_of(settings, steps)
     net: dict[str, Any] = {"seed": seed, "precision": settings.precision}
     start = settings.start_lr if start_lr is None else start_lr
     last = min(first + save, steps)
+    rates = _learning_rates(settings, start, steps, first, last)
+    virial = (0.02, 1.0) if has_virial else (0.0, 0.0)
     return {
-        "model": _model(settings, type_map, room, net, steps),
-        "learning_rate": _learning_rates(settings, start, steps, first, last),
+        "model": _model(settings, type_map, room, net, steps >= COMPILED_FROM and save >= COMPILED_PIECE),
+        "learning_rate": rates,
         "loss": {
             "type": "ener",
-            "start_pref_e": settings.start_pref_e,
-            "limit_pref_e": settings.limit_pref_e,
-            "start_pref_f": settings.start_pref_f,
-            "limit_pref_f": settings.limit_pref_f,
-            "start_pref_v": 0.02 if has_virial else 0.0,
-            "limit_pref_v": 1.0 if has_virial else 0.0,
+            **_weights("e", settings.start_pref_e, settings.limit_pref_e, rates["start_lr"] / start),
+            **_weights("f", settings.start_pref_f, settings.limit_pref_f, rates["start_lr"] / start),
+            **_weights("v", *virial, rates["start_lr"] / start),
         },
         "training": {
             "training_data": {"systems": str(train), "batch_size": settings.batch_size},
@@ -91,25 +92,36 @@ def learning_rate(settings: PotentialSettings, start: float, step: int, steps: i
 
 
 def _learning_rates(settings: PotentialSettings, start: float, steps: int, first: int, last: int) -> dict[str, Any]:
-    """Return DeePMD's schedule for a segment: exponential between the rates at its ends; it counts from step 0."""
+    """Return DeePMD's schedule for a segment; it counts from step 0 to the end of the segment."""
+    if settings.schedule == "exp":
+        decay_steps = max(1, steps // 200)
+        stop = min(settings.stop_lr, start)
+        rate = (stop / start) ** (decay_steps / steps)
+        end = learning_rate(settings, start, last, steps)
+        return {"type": "exp", "start_lr": start, "stop_lr": end, "decay_steps": decay_steps, "decay_rate": rate}
     begin, end = (learning_rate(settings, start, step, steps) for step in (first, last))
-    # Counted back to step 0 it must stay a number in float32: a steep end of many segments is cut short a little.
-    end = max(end, begin * STEEPEST ** ((last - first) / last))
-    decay_steps = max(1, steps // 200)
-    rate = (end / begin) ** (decay_steps / (last - first))
-    warm_up = WARM_UP if settings.schedule == "wsd" and first == 0 and last > 2 * WARM_UP else 0
+    warm_up = WARM_UP if first == 0 and last > 2 * WARM_UP else 0
     return {
-        "type": "exp",
-        **({"warmup_steps": warm_up, "warmup_start_factor": 0.1} if warm_up else {}),
-        "start_lr": begin * rate ** -(first / decay_steps),
+        "type": "wsd",
+        "start_lr": begin,
         "stop_lr": end,
-        "decay_steps": decay_steps,
-        "decay_rate": rate,
+        "decay_type": "linear",
+        "decay_phase_ratio": min(1.0, (last - first + 0.5) / last),  # from `first` on; DeePMD rounds the steps down
+        "warmup_steps": warm_up,
+        "warmup_start_factor": 0.1,
     }
 
 
+def _weights(name: str, start: float, limit: float, share: float) -> dict[str, float]:
+    """Return weights of the loss for a segment that begins with a `share` of the whole training's first rate.
+
+    DeePMD moves them from the first to the last with the rate over the segment's own first rate.
+    """
+    return {f"start_pref_{name}": limit + (start - limit) * share, f"limit_pref_{name}": limit}
+
+
 def _model(
-    settings: PotentialSettings, type_map: tuple[str, ...], room: Room, net: dict[str, Any], steps: int
+    settings: PotentialSettings, type_map: tuple[str, ...], room: Room, net: dict[str, Any], compiled: bool
 ) -> dict[str, Any]:
     if settings.descriptor == "dpa4":
         return {
@@ -117,7 +129,7 @@ def _model(
             "type_map": list(type_map),
             "descriptor": _dpa4(settings, room["total"][0], net),
             "fitting_net": {"type": "dpa4_ener", "neuron": list(settings.fitting), **net},
-            "use_compile": steps >= COMPILED_FROM,
+            "use_compile": compiled,
         }
     return {
         "type_map": list(type_map),
@@ -259,6 +271,12 @@ def _dpa4(settings: PotentialSettings, sel: int, net: dict[str, Any]) -> dict[st
 def segment_seed(seed: int, first: int) -> int:
     """Return the seed of the batches of a segment that begins at step `first`: the study's own for the first one."""
     return int(np.random.SeedSequence([seed, first]).generate_state(1)[0] >> 1) if first else seed
+
+
+def segments_of(settings: PotentialSettings, steps: int) -> tuple[int, int]:
+    """Return (steps, steps of a segment) of a training, as `whole_pieces`; the schedule ``wsd`` wants `SEGMENTS`."""
+    limit = settings.checkpoint_steps
+    return whole_pieces(steps, min(limit, -(-steps // SEGMENTS)) if settings.schedule == "wsd" else limit)
 
 
 def whole_pieces(steps: int, checkpoint_steps: int) -> tuple[int, int]:

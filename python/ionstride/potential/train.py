@@ -40,7 +40,7 @@ from .checkpoints import (
     score_checkpoint,
 )
 from .dataset import Room, room_for_neighbours, some_of, split_frames, write_dataset
-from .inputs import training_input, whole_pieces
+from .inputs import segments_of, training_input
 
 BACKENDS = {
     "tensorflow": ("--tf", ".pb", "tensorflow", 'pip install "ionstride[md]"'),
@@ -209,7 +209,7 @@ def train_potential(
         write_dataset(other.take(~mask), type_map, train / f"composition_{number}")
         if mask.any():
             write_dataset(other.take(mask), type_map, valid / f"composition_{number}")
-    whole, piece = whole_pieces(total, settings.checkpoint_steps)
+    whole, piece = segments_of(settings, total)
     write_json(folder / "training.json", state)
     judged = frames.take(some_of(held_out, JUDGED_FRAMES))
     used = training_threads(threads, len(frames.symbols), settings.batch_size)
@@ -252,7 +252,7 @@ def train_potential(
             keep(done=step)
         if piece < whole and 2 * step >= whole and step not in [s for s, _ in state["scores"]]:
             keep(scores=[*state["scores"], [step, score_checkpoint(dp, step, judged, state["scores"])]])
-        if out_of_patience(state["scores"], settings.patience):
+        if settings.schedule == "exp" and out_of_patience(state["scores"], settings.patience):
             break
     if not model.exists():
         make_model(dp, model, state["scores"])
