@@ -311,13 +311,6 @@ def _check(study: Study) -> None:
             f"potential.near_rcut_A = {study.potential.near_rcut_A:g}, wanted below "
             f"rcut_A = {study.potential.rcut_A:g} for {study.potential.descriptor}",
         ),
-        (
-            study.potential.descriptor == "dpa4"
-            and not study.potential.model
-            and (study.potential.gpus > 0) != (study.md.gpus > 0),
-            f"potential.gpus = {study.potential.gpus} and md.gpus = {study.md.gpus}: a model of dpa4 runs on "
-            "the kind of device that it was compiled on; set both to 1, or both to 0",
-        ),
         (len(study.transport.fit_ps) not in (0, 2), "transport.fit_ps wants two lags in ps, first and last, or []"),
         (study.transport.at_K <= 0, f"transport.at_K = {study.transport.at_K:g}, wanted above 0 K"),
     ]

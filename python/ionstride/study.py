@@ -21,7 +21,7 @@ from .runrecord import (
     write_json,
     write_record,
 )
-from .settings import STAGES, Study, as_dict
+from .settings import STAGES, PotentialSettings, Study, as_dict, net_of_rounds
 from .stages import STAGE_LIST, Work, formula, read_cell, read_polyhedra
 from .stages.reference import calculator_settings
 from .ui import Screen, time_words
@@ -70,7 +70,8 @@ def run_study(
     preflight(work, last)
     with lock_folder(out):
         _check_owner(study, out)
-        write_json(out / "study.json", {"name": study.name, "settings": as_dict(study)})
+        about = {"name": study.name, "folder": str(study.folder.absolute()), "settings": as_dict(study)}
+        write_json(out / "study.json", about)
         begun, started = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
         for stage in STAGE_LIST:
             reason = stage.skip(work)
@@ -115,9 +116,11 @@ def preflight(work: Work, last: str) -> None:
             need_package("chgnet", "reference")
         labels.check_calculator(study.reference.calculator, calculator_settings(study))
     if ("potential" in ahead or ("learning" in ahead and labels_here)) and trains:
-        check_backend(study.potential.backend, study.potential.descriptor)
+        rounds = "learning" in ahead and labels_here and study.learning.rounds > 0
+        for net in (study.potential, net_of_rounds(study)) if rounds else (study.potential,):
+            _check_net(net, study.md.gpus)
         if study.potential.start_from:
-            if "learning" in ahead and labels_here and study.learning.rounds > 0:
+            if rounds:
                 raise InputError(
                     "potential.start_from is given, but the rounds of learning give a start too; leave it out, or set "
                     "learning.rounds = 0"
@@ -127,6 +130,16 @@ def preflight(work: Work, last: str) -> None:
         find_program(study.md.lmp)
     if "report" in ahead:
         need_package("matplotlib", "report")
+
+
+def _check_net(net: PotentialSettings, md_gpus: int) -> None:
+    """Raise if a net cannot be trained here, or its model not be run by MD."""
+    check_backend(net.backend, net.descriptor)
+    if net.descriptor == "dpa4" and (net.gpus > 0) != (md_gpus > 0):
+        raise InputError(
+            f"potential.gpus = {net.gpus} and md.gpus = {md_gpus}: a model of dpa4 runs on the kind of device that it "
+            "was compiled on; set both to 1, or both to 0"
+        )
 
 
 def _run_stage(work: Work, stage: Any, forced: bool) -> None:

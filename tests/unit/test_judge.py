@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
 
+from ionstride import labels
 from ionstride.errors import InputError, PhysicsError
 from ionstride.judge import (
     accuracy,
@@ -21,7 +23,7 @@ from ionstride.judge import (
 )
 from ionstride.judge.barrier import barrier_bias
 from ionstride.judge.hops import find_hops
-from ionstride.judge.subject import MdRun, from_study, in_time, open_md
+from ionstride.judge.subject import OTHER, MdRun, driven, from_study, in_time, open_md
 from ionstride.labels import read_frames
 from ionstride.potential import split_frames
 from ionstride.records import LabelledFrames, Polyhedron, Trajectory
@@ -554,6 +556,55 @@ def test_runs_of_md_given_by_themselves(study_out):
     assert open_md([study_out / "md" / "600K_r1"], 600.0)[0].path.time_ps[1] == pytest.approx(0.05)
     with pytest.raises(InputError, match="holds no MD"):
         open_md([study_out])
+
+
+def test_a_run_of_md_is_known_to_its_own_model(study_out):
+    """Fault: the second model of a study's ensemble, judged alone, is taken for the first, or for one too many."""
+    runs = open_md([study_out / "md"])
+    assert [run.model for run in driven(runs, ["b"])] == [None, None]  # the study does not say
+    described = json.loads((study_out / "potential" / "potential.json").read_text())
+    write_json(study_out / "potential" / "potential.json", {**described, "models_sha256": ["a", "b"]})
+    assert [run.model for run in driven(runs, ["b", "a"])] == [1, 0]
+    assert [run.model for run in driven(runs, ["b"])] == [OTHER, 0]
+    assert [run.model for run in driven(runs, ["c"])] == [OTHER, OTHER]
+
+
+def test_frames_of_another_potentials_md_are_left_out(study_out, tmp_path, monkeypatch):
+    """Fault: where another potential went counts as an error of the one that is judged."""
+    subject = from_study(study_out, tmp_path, frame_ps=0.1)
+    frames = subject.frames
+    of_md = fresh.Fresh(
+        dataclasses.replace(frames, group=np.arange(400) % 2), {0: ("600K_r0", 600.0), 1: ("600K_r1", 600.0)}, "walk"
+    )
+    asked = []
+
+    def predict(model, some, how, what):
+        asked.append(len(some))
+        return accuracy.Predicted(some.energy_eV, some.force_eV_A + 0.1, None)
+
+    monkeypatch.setattr(judgement, "_predict", predict)
+    predicted = [accuracy.Predicted(frames.energy_eV, frames.force_eV_A + 0.1, None)] * 2
+    for models, kept, said in (((0, OTHER), [200], 1), ((0, 1), [200, 200], 0), ((OTHER, OTHER), [], 1)):
+        asked.clear()
+        runs = tuple(dataclasses.replace(run, model=m) for run, m in zip(subject.md, models, strict=True))
+        notes = []
+        found = judgement._fresh(dataclasses.replace(subject, md=runs), predicted, of_md, None, notes)
+        assert asked == kept
+        assert len(notes) == said
+        assert ("why" in found) == (not kept)
+
+
+def test_a_study_elsewhere_is_opened_with_its_set(study_out, tmp_path, monkeypatch):
+    """Fault: the set named in the study's file is sought where the user stands, and its times are lost in silence."""
+    study = json.loads((study_out / "study.json").read_text())
+    study["settings"]["reference"]["frames"] = ["set"]
+    write_json(study_out / "study.json", {**study, "folder": str(tmp_path / "project")})
+    (tmp_path / "project" / "set").mkdir(parents=True)
+    (tmp_path / "project" / "set" / labels.SET_FILE).write_text("{}")
+    source = types.SimpleNamespace(frame_ps=0.1, temperature_K=600.0)
+    monkeypatch.setattr(labels, "load_set", lambda folder: types.SimpleNamespace(sources=[source]))
+    subject = from_study(study_out, tmp_path)
+    assert subject.series[0].path.time_ps[-1] == pytest.approx(39.9)
 
 
 def test_figures_of_each_part(chain_of_hops, study_out, tmp_path):

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ionstride import potential
+from ionstride import potential, study
 from ionstride.errors import FormatError, InputError, IonstrideError
-from ionstride.potential import checkpoints, compiled
+from ionstride.potential import checkpoints, compiled, train
 from ionstride.potential.checkpoints import best_of, out_of_patience
 from ionstride.potential.inputs import training_input
 from ionstride.potential.train import check_compiler, compressible
@@ -327,6 +327,8 @@ def test_a_compiled_model_is_not_sent_to_a_lesser_processor(tmp_path, monkeypatc
     potential.check_device(model, 0)  # nothing is known of this processor
     cpuinfo.write_text("processor\t: 0\nflags\t\t: sse2 avx2 avx512f avx512_vnni amx_tile\n")
     potential.check_device(model, 0)
+    assert compiled.fits(model, 0)
+    assert not compiled.fits(model, 1)  # then it is frozen again
     cpuinfo.write_text("processor\t: 0\nflags\t\t: sse2 avx2 avx512f\n")
     with pytest.raises(InputError, match="with avx512_vnni, amx_tile, which this one"):
         potential.check_device(model, 0)
@@ -339,3 +341,26 @@ def test_a_net_that_is_compiled_wants_a_compiler(monkeypatch):
         check_compiler()
     monkeypatch.delenv("CXX")
     check_compiler()
+
+
+def test_a_net_is_compiled_where_md_runs(monkeypatch):
+    """Fault: after hours of training, LAMMPS on the CPU is given a model made for a GPU."""
+    monkeypatch.setattr(study, "check_backend", lambda backend, descriptor: None)
+    net = load_study(None, ["potential.preset=accurate", "potential.gpus=1"]).potential
+    study._check_net(net, 1)
+    with pytest.raises(InputError, match="set both to 1, or both to 0"):
+        study._check_net(net, 0)
+
+
+def test_a_rate_that_falls_late_is_waited_for(monkeypatch, tmp_path):
+    """Fault: three checkpoints no better while the rate is still high end the training before it falls."""
+    errors = iter([50.0, 51.0, 52.0, 53.0, 40.0])
+    monkeypatch.setattr(train, "check_backend", lambda *_: None)
+    monkeypatch.setattr(train, "find_program", lambda _: "dp")
+    monkeypatch.setattr(train.Dp, "run", lambda *_, **__: None)
+    monkeypatch.setattr(train, "checkpoint_at", lambda folder, step: folder / str(step))
+    monkeypatch.setattr(train, "score_checkpoint", lambda *_: next(errors))
+    monkeypatch.setattr(train, "make_model", lambda dp, model, scores: model.write_bytes(b""))
+    net = replace(SMALL, schedule="wsd", steps=900, checkpoint_steps=100, patience=3, compress=False)
+    done = potential.train_potential(copper_frames(20, 1), net, tmp_path, type_map=("Cu",), seed=1, threads=1)
+    assert [error for _, error in done.scores][-1] == 40.0

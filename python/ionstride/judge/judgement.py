@@ -1,7 +1,7 @@
 """All parts of the judgement in one dictionary; a part that cannot be made says why."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..records import LabelledFrames, Structure, Trajectory, join_frames
 from ..runrecord import versions
 from ..ui import Screen
 from . import accuracy, ageing, barrier, diffusion, ensemble, fresh, geometries, hops, nve, structure, verdicts
-from .subject import MdRun, Model, Series, Subject
+from .subject import OTHER, MdRun, Model, Series, Subject
 
 SCHEMA = "ionstride.judge/1"
 MOST_TRAINING = 400
@@ -94,7 +94,7 @@ def judge(subject: Subject, how: How, labelled: fresh.Fresh | None = None) -> di
     how.screen.say("           g(r), D, hops")
     result["structure"] = _structure(subject)
     result["ageing"] = _ageing(subject, predicted)
-    result["fresh"] = _fresh(subject, predicted, labelled, how)
+    result["fresh"] = _fresh(subject, predicted, labelled, how, result["notes"])
     result["diffusion"] = _diffusion(subject, how.threads)
     result["hops"] = _hops(subject, predicted)
     result["ensemble"] = _ensemble(subject, predicted, how)
@@ -267,7 +267,7 @@ def _energy_beyond(
     subject: Subject, predicted: Sequence[accuracy.Predicted], runs: Sequence[MdRun]
 ) -> dict[str, Any] | None:
     rows = np.concatenate([run.rows for run in subject.series])
-    known = [run for run in runs if run.row.get("thermo") and run.path is not None]
+    known = [run for run in runs if run.row.get("thermo") and run.path is not None and run.model != OTHER]
     if not len(rows) or not known or not _same_atoms(subject, _paths(known)):
         return None
     courses = []
@@ -280,14 +280,25 @@ def _energy_beyond(
 
 
 def _fresh(
-    subject: Subject, predicted: Sequence[accuracy.Predicted], labelled: fresh.Fresh | None, how: How
+    subject: Subject, predicted: Sequence[accuracy.Predicted], labelled: fresh.Fresh | None, how: How, notes: list[str]
 ) -> dict[str, Any]:
     if labelled is None:
         return {"why": "no frames of MD were labelled (--label-md, --fresh)"}
-    frames = labelled.frames
     # A frame is judged by the model that drove its run: another one was never there.
-    drove = {run.id: run.model or 0 for run in subject.md}
-    by = np.array([drove.get(labelled.groups[int(g)][0], 0) for g in frames.group])
+    drove: dict[str, int] = {}
+    for run in subject.md:
+        number = run.model or 0
+        drove[run.id] = number if drove.get(run.id, number) == number else OTHER
+    by = np.array([drove.get(labelled.groups[int(g)][0], 0) for g in labelled.frames.group])
+    if (by == OTHER).any():
+        why = "of the labelled frames of MD are of another potential's runs than those judged, or of two of one name"
+        notes.append(f"{int((by == OTHER).sum())} {why}, and are left out")
+        if (by == OTHER).all():
+            return {"why": f"all {why}"}
+    if len(subject.models) > 1 and any(labelled.groups[int(g)][0] not in drove for g in labelled.frames.group):
+        notes.append("which potential drove the runs of --fresh is not known: their frames are judged by the first")
+    labelled, by = replace(labelled, frames=labelled.frames.take(by != OTHER)), by[by != OTHER]
+    frames = labelled.frames
     energy, force = np.empty(len(frames)), np.empty(frames.positions_A.shape)
     held_out = []
     for k in np.unique(by):
@@ -324,7 +335,7 @@ def _diffusion(subject: Subject, threads: int) -> dict[str, Any]:
         whole = diffusion.fitted(_paths(runs), mobile, threads)
         if "why" in whole:
             whole = diffusion.pooled(single)
-        models = {r.model for r in runs if r.model is not None}
+        models = {r.model for r in runs if r.model not in (None, OTHER)}
         by_model = {
             str(m): diffusion.fitted(_paths([r for r in runs if r.model == m]), mobile, threads) for m in sorted(models)
         }

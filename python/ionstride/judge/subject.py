@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from ..trajectory.assemble import Raw, assemble
 
 SAME_KELVIN = 0.02
 """Relative difference of temperatures that are one."""
+OTHER = -1
+"""Number of a model that is not among those judged."""
 UNKNOWN_SPLIT = "as given: whether they were trained on is not known"
 FEWEST_IN_TIME = 50
 SUFFIXES = {suffix for suffix, backend in ALL_SUFFIXES.items() if backend != potential.RIGID_IONS}
@@ -58,7 +60,7 @@ class MdRun:
     Attributes
     ----------
     id, temperature_K, folder : as named.
-    model : number of the potential that drove it; None where not known.
+    model : number, among those judged, of the potential that drove it; `OTHER`, or None where not known.
     ended : 'complete', or why it stopped.
     ensemble : of production.
     row : what ``md.json`` says of it.
@@ -265,6 +267,25 @@ def _md_run(folder: Path, row: dict[str, Any], described: dict[str, Any], temper
     )
 
 
+def driven(runs: Sequence[MdRun], hashes: Sequence[str]) -> tuple[MdRun, ...]:
+    """Return runs with the number of their potential among some models, told by its content.
+
+    Parameters
+    ----------
+    runs : with the number of their own study's potential.
+    hashes : of the models that are judged.
+    """
+    found = []
+    for run in runs:
+        described = read_json(run.folder.absolute().parent.parent / "potential" / "potential.json") or {}
+        own = described.get("models_sha256") or [described.get("sha256", "")]
+        number = run.model or 0
+        sha = own[number] if number < len(own) else ""
+        known = hashes.index(sha) if sha in hashes else OTHER
+        found.append(replace(run, model=known if sha else None))
+    return tuple(found)
+
+
 def _deck_timestep_fs(folder: Path) -> float:
     deck = folder / "in.lammps"
     found = re.search(r"^timestep\s+(\S+)", deck.read_text() if deck.is_file() else "", re.M)
@@ -322,8 +343,8 @@ def from_study(
         held_out, split = np.isin(np.arange(len(frames)), learned["held_out"]), "held out in all rounds of learning"
     if net.get("model"):
         held_out, split = np.ones(len(frames), dtype=np.bool_), UNKNOWN_SPLIT
-    names = _group_names(frames, learning, settings["reference"]["frames"])
-    files = settings["reference"]["frames"]
+    files = [str(Path(study.get("folder", ""), file)) for file in settings["reference"]["frames"]]
+    names = _group_names(frames, learning, files)
     if frame_ps is None:
         frame_ps = _set_frame_ps(files)
     own_K = {} if learning else _set_kelvins(files)
@@ -418,8 +439,8 @@ def from_files(
         frame_files, method=method, frame_number=frame_number, frame_ps=frame_ps, temperature_K=temperature_K
     )
     check_mobile([s for f in gathered.compositions.values() for s in f.symbols], mobile)
-    runs = open_md(md_folders, temperature_K) if md_folders else ()
     models = open_models(model_files, scratch)
+    runs = driven(open_md(md_folders, temperature_K) if md_folders else (), [tree_hash(m.path) for m in models])
     known = set(models[0].type_map)
     notes = [note for note in gathered.notes if not note.startswith("no source says its method")]
     fitting = {name: f for name, f in gathered.compositions.items() if set(f.symbols) <= known}

@@ -132,8 +132,7 @@ def make_model(dp: Dp, model: Path, scores: Sequence[Score]) -> None:
     best = _candidate(dp, best_of(scores)[0]) if scores else None
     if best is not None and dp.flag == "--pt":
         name = best.name
-        dp.make(model, lambda part: ["freeze", "-c", name, "-o", part])
-        _remove(best)
+        dp.make(model, lambda part: ["freeze", "-c", name, "-o", part])  # it stays, to be frozen for another device
     elif best is not None:
         best.rename(model)
     else:

@@ -10,8 +10,8 @@ from ..errors import FormatError, InputError
 _ABOUT = ".wrapper_metadata.json"
 """End of the name of the entry in which torch writes what it compiled for."""
 _CPUINFO = Path("/proc/cpuinfo")
-_FLAG = {"avx512": "avx512f"}
-"""Linux's name of an instruction set where torch has another."""
+_FLAGS = {"avx2": "avx2", "avx512": "avx512f", "avx512_vnni": "avx512_vnni", "amx_tile": "amx_tile", "asimd": "asimd"}
+"""torch's name of an instruction set → Linux's."""
 
 
 def compiled_for(model: Path) -> str:
@@ -47,8 +47,16 @@ def check_device(model: Path, gpus: int) -> None:
             f"the model '{model}' was compiled for {'a GPU' if device == 'cuda' else 'the CPU'} and md.gpus = {gpus}; "
             f"{wanted}, or freeze it on the other device"
         )
-    if device == "cpu":
-        check_processor(model)
+    check_processor(model)
+
+
+def fits(model: Path, gpus: int) -> bool:
+    """Return whether a model can run here on the device meant."""
+    try:
+        check_device(model, gpus)
+    except InputError:
+        return False
+    return True
 
 
 def check_processor(model: Path) -> None:
@@ -57,10 +65,10 @@ def check_processor(model: Path) -> None:
     Without it LAMMPS dies of an illegal instruction and says no more.
     """
     here = _instructions()
-    if model.suffix != ".pt2" or not here:
+    if compiled_for(model) != "cpu" or not here:
         return
     wanted = _about(model).get("AOTI_CPU_ISA", "").lower().split()
-    lacking = [name for name in wanted if _FLAG.get(name, name) not in here]
+    lacking = [name for name in wanted if name in _FLAGS and _FLAGS[name] not in here]
     if lacking:
         raise InputError(
             f"the model '{model}' was compiled for a processor with {', '.join(lacking)}, which this one has not; "

@@ -12,6 +12,8 @@ from .train import BACKENDS
 
 TYPE_MAP_NODE = b"model_attr/tmap"
 """A frozen TensorFlow model without this says nothing of its elements, and need not be asked."""
+CHECKPOINT = ".pt"
+"""Suffix of a checkpoint of PyTorch, from which a training starts."""
 SUFFIXES = {".pb": "tensorflow", ".pth": "pytorch", ".pt2": "pytorch", ".savedmodel": "jax", ".toml": RIGID_IONS}
 
 
@@ -56,7 +58,7 @@ def read_type_map(model: Path, folder: Path) -> tuple[str, ...]:
 
 def own_type_map(model: Path, folder: Path) -> tuple[str, ...]:
     """Return what a model itself says of its types; nothing if it does not say or cannot be asked."""
-    backend = backend_of(model)
+    backend = "pytorch" if model.suffix == CHECKPOINT else backend_of(model)
     if backend == RIGID_IONS:
         return tuple(read_rigid_ions(model).charge_e)
     if model.suffix == ".pb" and TYPE_MAP_NODE not in model.read_bytes():

@@ -39,6 +39,7 @@ from .checkpoints import (
     out_of_patience,
     score_checkpoint,
 )
+from .compiled import fits
 from .dataset import Room, room_for_neighbours, some_of, split_frames, write_dataset
 from .inputs import segments_of, training_input
 
@@ -230,6 +231,8 @@ def train_potential(
         write_json(folder / "training.json", state)
 
     model = folder / f"model{suffix}"
+    if model.exists() and not fits(model, settings.gpus):
+        model.unlink()
     for step in () if model.exists() else range(piece, whole + 1, piece):
         if step > state["done"]:
             first = step - piece

@@ -207,9 +207,9 @@ def _start_model(work: Work, type_map: tuple[str, ...], folder: Path) -> Path | 
         return None
     model = work.study.path(settings.start_from)
     work.input_hash(model)
-    if settings.backend != "tensorflow":
+    if settings.backend == "jax":  # its checkpoints do not say
         return model
-    if potential.backend_of(model) != "tensorflow":
+    if settings.backend == "tensorflow" and potential.backend_of(model) != "tensorflow":
         raise InputError(f"potential.start_from = '{model}': the TensorFlow back end starts from a frozen model, .pb")
     theirs = potential.read_type_map(model, folder)
     if theirs != type_map:
