@@ -12,7 +12,7 @@ from ionstride import potential, study
 from ionstride.errors import FormatError, InputError, IonstrideError
 from ionstride.potential import checkpoints, compiled, train
 from ionstride.potential.checkpoints import best_of, out_of_patience
-from ionstride.potential.inputs import training_input
+from ionstride.potential.inputs import learning_rate, training_input
 from ionstride.potential.train import check_compiler, compressible
 from ionstride.presets import PRESETS
 from ionstride.records import LabelledFrames
@@ -364,3 +364,16 @@ def test_a_rate_that_falls_late_is_waited_for(monkeypatch, tmp_path):
     net = replace(SMALL, schedule="wsd", steps=900, checkpoint_steps=100, patience=3, compress=False)
     done = potential.train_potential(copper_frames(20, 1), net, tmp_path, type_map=("Cu",), seed=1, threads=1)
     assert [error for _, error in done.scores][-1] == 40.0
+
+
+def test_deepmd_trains_by_the_rates_that_were_meant(tmp_path, monkeypatch):
+    """Fault: a segment's rate, counted from the first step of the training, is not what DeePMD takes it for."""
+    monkeypatch.setattr(train, "score_checkpoint", lambda *_: 1.0)
+    monkeypatch.setattr(train, "make_model", lambda dp, model, scores: model.write_bytes(b""))
+    net = replace(SMALL, schedule="wsd", steps=500, checkpoint_steps=500, stop_lr=1e-4, compress=False)
+    potential.train_potential(copper_frames(20, 1), net, tmp_path, type_map=("Cu",), seed=1, threads=1)
+    rows = potential.read_lcurve(tmp_path / "lcurve.out")
+    assert rows["step"].tolist()[-5:] == [100, 200, 300, 400, 500]
+    for step, rate in zip(rows["step"].tolist(), rows["lr"].tolist(), strict=True):
+        if step > 0:  # at 0 it is warming up or, in short segments, not
+            assert rate == pytest.approx(learning_rate(net, net.start_lr, step, 500), rel=0.06), step
