@@ -267,7 +267,7 @@ def test_energy_is_smooth_at_the_cutoffs(tmp_path, descriptor, edge_A):
         steps=9,
     )  # fmt: skip
     if descriptor == "dpa4":  # only the back end of PyTorch knows its whole model; the descriptor is the same in all
-        del written["model"]["type"]
+        del written["model"]["type"], written["model"]["use_compile"]
         written["model"]["descriptor"] |= {"random_gamma": False, "use_amp": False}
         written["model"]["fitting_net"] = {"neuron": [8], "precision": "float64", "seed": 1}
     model = get_model(normalize(written)["model"])
